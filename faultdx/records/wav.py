@@ -1,0 +1,128 @@
+"""WAV: RIFF/WAVE with PCM or floating-point samples, one variable a channel.
+
+Layout: Multimedia Programming Interface and Data Specifications 1.0 (IBM and Microsoft, 1991);
+WAVE_FORMAT_EXTENSIBLE: Microsoft, "Multiple channel audio data and WAVE files" (2001).
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from faultdx.records.contents import Contents, NumberArray, Variable
+
+if TYPE_CHECKING:
+    from faultdx.records.formats import Source
+
+_PCM, _FLOAT, _EXTENSIBLE = 0x0001, 0x0003, 0xFFFE
+# The tail of the GUID of a sub-format; its first two bytes are the plain format code.
+_GUID_TAIL = bytes.fromhex("000000001000800000aa00389b71")
+_CODECS = {
+    0x0002: "Microsoft ADPCM",
+    0x0006: "A-law",
+    0x0007: "mu-law",
+    0x0011: "IMA ADPCM",
+    0x0031: "GSM 6.10",
+    0x0050: "MPEG",
+    0x0055: "MP3",
+    0x00FF: "AAC",
+    0x0161: "Windows Media Audio",
+}
+_CURE = "export it as uncompressed PCM or float WAV"
+_MOST_CHANNELS = 256
+
+
+def matches(data: bytes) -> bool:
+    """Say whether `data` starts as a WAV file, or one of its relatives that are refused by name."""
+    return data[:4] in (b"RIFF", b"RF64", b"RIFX", b"BW64") and data[8:12] in (b"WAVE", b"")
+
+
+def _chunks(source: Source) -> dict[bytes, memoryview]:
+    """Return the first `fmt ` and `data` chunks; a chunk that runs past the end of the file raises RecordError."""
+    view, position, found = source.view, 12, {}
+    while position + 8 <= len(view):
+        kind, size = bytes(view[position : position + 4]), int.from_bytes(view[position + 4 : position + 8], "little")
+        if kind in (b"fmt ", b"data"):
+            if kind in found:
+                raise source.error(f"has two {kind.decode().strip()} chunks", _CURE)
+            if position + 8 + size > len(view):
+                have = len(view) - position - 8
+                raise source.error(
+                    f"is cut short: its {kind.decode().strip()} chunk states {size} bytes and {have} are there",
+                    "copy or record it again",
+                )
+            found[kind] = view[position + 8 : position + 8 + size]
+        if len(found) == 2:
+            break
+        position += 8 + size + (size & 1)
+    for kind in (b"fmt ", b"data"):
+        if kind not in found:
+            raise source.error(f"is cut short: it has no {kind.decode().strip()} chunk", "copy or record it again")
+    return found
+
+
+def _layout(source: Source, fmt: memoryview) -> tuple[int, int, int, int]:
+    """Return (code, channels, sampling rate in Hz, bits a sample) after checks of each against the others."""
+    if len(fmt) < 16:
+        raise source.error("has a damaged fmt chunk", _CURE)
+    code, channels, rate_hz, _, block, bits = struct.unpack_from("<HHIIHH", fmt)
+    if code == _EXTENSIBLE:
+        if len(fmt) < 40 or bytes(fmt[26:40]) != _GUID_TAIL:
+            raise source.error("has an extensible header of an unknown sub-format", _CURE)
+        code = int.from_bytes(fmt[24:26], "little")
+    if code not in (_PCM, _FLOAT):
+        raise source.error(f"is compressed ({_CODECS.get(code, f'codec 0x{code:04x}')})", _CURE)
+    if bits not in ((8, 16, 24, 32) if code == _PCM else (32, 64)):
+        raise source.error(
+            f"has {bits}-bit {'PCM' if code == _PCM else 'float'} samples, which no reader expects", _CURE
+        )
+    if not 1 <= channels <= _MOST_CHANNELS or block != channels * bits // 8:
+        raise source.error(f"has a damaged header: {channels} channels of {bits} bits in {block} bytes", _CURE)
+    if rate_hz == 0:
+        raise source.error("states a sampling rate of 0 Hz", "export it again with its sampling rate")
+    return code, channels, rate_hz, bits
+
+
+def _channel(source: Source, samples: memoryview, *, code: int, bits: int, channels: int, index: int) -> NumberArray:
+    """Return channel `index`, shape (samples,): PCM scaled so that full scale is 1, floats as they are."""
+    count, name = len(samples) // (channels * bits // 8), f"channel_{index + 1}"
+    if code == _FLOAT:
+        floats = np.frombuffer(samples, f"<f{bits // 8}").reshape(count, channels)[:, index]
+        return source.native(name, floats)
+    source.spend(name, count * 8)
+    if bits == 8:  # the only unsigned one
+        unsigned = np.frombuffer(samples, np.uint8).reshape(count, channels)[:, index]
+        return (unsigned.astype(np.float32) - np.float32(128)) / np.float32(128)
+    if bits == 16:
+        return np.frombuffer(samples, "<i2").reshape(count, channels)[:, index].astype(np.float32) / np.float32(2**15)
+    if bits == 24:  # exact in float32, whose significand has 24 bits
+        wide = np.zeros((count, 4), np.uint8)
+        wide[:, 1:] = np.frombuffer(samples, np.uint8).reshape(count, channels, 3)[:, index]
+        return (wide.view("<i4")[:, 0] >> 8).astype(np.float32) / np.float32(2**23)
+    return np.frombuffer(samples, "<i4").reshape(count, channels)[:, index].astype(np.float64) / 2.0**31
+
+
+def open_wav(source: Source) -> Contents:
+    """Return the channels of a WAV file as `channel_1`..., shape (samples,), and its sampling rate.
+
+    8, 16 and 24-bit PCM come as float32, 32-bit PCM as float64, both in [-1, 1); floats as stored.
+    Raises RecordError for RF64, RIFX, compressed codecs, and a data chunk that is cut short.
+    """
+    kind = bytes(source.view[:4])
+    if kind != b"RIFF":
+        raise source.error(f"is a WAV file of the {kind.decode()} kind, which is not read here", _CURE)
+    chunks = _chunks(source)
+    code, channels, rate_hz, bits = _layout(source, chunks[b"fmt "])
+    samples, frame_bytes = chunks[b"data"], channels * bits // 8
+    if len(samples) % frame_bytes:
+        raise source.error(f"is damaged: {len(samples)} bytes are no whole number of {frame_bytes}-byte frames")
+
+    def loader(index: int) -> Callable[[], NumberArray]:
+        return lambda: _channel(source, samples, code=code, bits=bits, channels=channels, index=index)
+
+    shape = (len(samples) // frame_bytes,)
+    variables = tuple(Variable(f"channel_{i + 1}", shape, "number", loader(i)) for i in range(channels))
+    return Contents("WAV", variables, sampling_rate_hz=float(rate_hz))
