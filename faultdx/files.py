@@ -86,7 +86,10 @@ def check_target(path: str | os.PathLike[str], *, overwrite: bool, resume_hint: 
 
 def check_space(path: str | os.PathLike[str], needed_bytes: int) -> None:
     """Raise OutputError when the disk under `path` has less than `needed_bytes` free."""
-    free = shutil.disk_usage(Path(path).parent).free
+    try:
+        free = shutil.disk_usage(Path(path).parent).free
+    except OSError as error:
+        raise output_error(path, error) from error
     if free < needed_bytes:
         raise OutputError(
             f"{show(path)}: needs {needed_bytes / 1e6:.0f} MB and the disk has {free / 1e6:.0f} MB free; "
@@ -109,11 +112,13 @@ def replacing(path: str | os.PathLike[str], *, overwrite: bool = True) -> Iterat
     When the block raises, the temporary file is removed and `path` is as it was. OSError comes out as OutputError.
     """
     target = Path(path)
-    temporary = target.parent / f".{target.name[:200]}.{os.getpid()}.tmp"
+    # cut by bytes, which is what a file system counts
+    temporary = target.parent / f".{os.fsdecode(os.fsencode(target.name)[:200])}.{os.getpid()}.tmp"
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         if not overwrite and target.exists():
             raise OutputError(f"{show(target)}: exists already; --overwrite replaces it")
+        temporary.unlink(missing_ok=True)  # of a killed process that had this number; in a container it often had
         yield temporary
         fd = os.open(temporary, os.O_RDONLY | os.O_CLOEXEC)
         try:

@@ -1,0 +1,282 @@
+"""The prepared file: HDF5, schema faultdx.prepared/1, readable with plain h5py.
+
+    /segments  float32 (N, channels, samples), in physical units unless normalised, chunked, each chunk checksummed
+    /label     class index, into the attribute `classes`           /record  row of /records
+    /start     first sample of the segment, at the common rate      /split   0 train, 1 val, 2 test
+    /snr_db    SNR of the added noise, +inf where none was added    /noise   index into `noise_kinds`, -1 for none
+    /records/  one dataset a column: path, sha256, label, specimen, condition, asset, rpm, ...
+    attributes: schema, version, config (JSON), classes, healthy, sampling_rate_hz, segment, channels, split_*, digest
+
+Numpy and h5py only; h5py is imported when a file is opened.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from faultdx import __version__
+from faultdx.errors import DatasetError, OutputError
+from faultdx.files import check_space, replacing, show
+from faultdx.signals.noise import KINDS
+from faultdx.splits import NAMES
+
+SCHEMA = "faultdx.prepared/1"
+_CHUNK_BYTES = 1 << 17  # small enough for a shuffled read of single segments, large enough to stream
+
+TEXT_COLUMNS = ("path", "sha256", "label", "specimen", "condition", "asset", "unit")
+NUMBER_COLUMNS = ("rpm", "source_rate_hz", "samples", "rms")
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """The segments of one record, as they go into the file."""
+
+    segments: npt.NDArray[np.float32]  # (n, channels, samples)
+    start: npt.NDArray[np.int64]  # (n,)
+    split: npt.NDArray[np.int8]  # (n,)
+    snr_db: npt.NDArray[np.float32]  # (n,)
+    noise: npt.NDArray[np.int8]  # (n,)
+
+
+class Writer:
+    """Takes the blocks of records in order and writes them; `created` gives one. Memory does not grow with N."""
+
+    def __init__(self, file: Any, *, total: int, channels: int, samples: int, labels: Sequence[int]) -> None:
+        chunk = max(1, min(total, _CHUNK_BYTES // (4 * channels * samples)))
+        self._file = file
+        self._labels = labels
+        self._at = 0
+        self._hash = hashlib.sha256()
+        self._segments = file.create_dataset(
+            "segments", (total, channels, samples), "f4", chunks=(chunk, channels, samples), fletcher32=True
+        )
+        self._columns: dict[str, npt.NDArray[Any]] = {
+            "label": np.zeros(total, np.int64),
+            "record": np.zeros(total, np.int64),
+            "start": np.zeros(total, np.int64),
+            "split": np.zeros(total, np.int8),
+            "snr_db": np.zeros(total, np.float32),
+            "noise": np.zeros(total, np.int8),
+        }
+
+    def append(self, record: int, block: Block) -> None:
+        """Write the segments of `record`."""
+        n = len(block.start)
+        at = slice(self._at, self._at + n)
+        if n:
+            self._segments[at] = block.segments
+            self._hash.update(block.segments.tobytes())
+        for name in ("start", "split", "snr_db", "noise"):
+            self._columns[name][at] = getattr(block, name)
+        self._columns["label"][at] = self._labels[record]
+        self._columns["record"][at] = record
+        self._at += n
+
+    def finish(self, records: Mapping[str, Sequence[Any]], attributes: Mapping[str, Any]) -> None:
+        """Write the columns, the records table and the attributes, the digest last."""
+        if self._at != len(self._columns["label"]):
+            raise DatasetError("the records changed while they were prepared: run prepare again")
+        for name, column in self._columns.items():
+            self._file.create_dataset(name, data=column)
+            self._hash.update(column.tobytes())
+        self._file.attrs["data_digest"] = self._hash.hexdigest()
+        table = self._file.create_group("records")
+        for name, values in records.items():
+            if name in NUMBER_COLUMNS:
+                table.create_dataset(name, data=np.array(values, dtype=np.float64))
+            else:
+                table.create_dataset(name, data=[show(v) for v in values], dtype=_text_type())
+        for name, value in attributes.items():
+            texts = [show(v) for v in value] if isinstance(value, list) else []  # a folder's name need not be UTF-8
+            self._file.attrs[name] = np.array(texts, dtype=_text_type()) if isinstance(value, list) else value
+        meta = json.dumps(
+            {
+                "records": {k: [str(v) for v in vs] for k, vs in records.items()},
+                "attributes": dict(attributes),
+            },
+            sort_keys=True,
+            default=str,
+        )
+        self._hash.update(meta.encode("utf-8", "backslashreplace"))
+        self._file.attrs["digest"] = self._hash.hexdigest()
+
+
+def _text_type() -> Any:
+    import h5py
+
+    return h5py.string_dtype("utf-8")
+
+
+@contextmanager
+def created(
+    path: Path, *, total: int, channels: int, samples: int, labels: Sequence[int], overwrite: bool
+) -> Iterator[Writer]:
+    """Give a Writer whose file appears under `path` whole, when the block ends well, or not at all.
+
+    Raises OutputError, before anything is written where the disk has too little room.
+    """
+    import h5py
+
+    check_space(path, total * channels * samples * 4 + (8 << 20))
+    with replacing(path, overwrite=overwrite) as temporary:
+        try:
+            with h5py.File(temporary, "w", libver=("earliest", "v110")) as file:
+                file.attrs["schema"] = SCHEMA
+                file.attrs["version"] = __version__
+                yield Writer(file, total=total, channels=channels, samples=samples, labels=labels)
+        except (RuntimeError, ValueError) as error:  # how h5py reports some write errors
+            raise OutputError(f"{show(path)}: cannot be written: {error}") from error
+
+
+@dataclass(frozen=True, eq=False)
+class Stretch:
+    """A run of samples of one record on one side of the split, glued from neighbouring segments."""
+
+    record: int
+    label: int
+    signal: npt.NDArray[np.float32]  # (channels, samples)
+
+
+class Prepared:
+    """A prepared file, open for reading. Use as a context manager; `open_prepared` gives one."""
+
+    def __init__(self, file: Any, path: str) -> None:
+        self._file = file
+        self.path = path
+        attrs = file.attrs
+        self.classes: tuple[str, ...] = tuple(str(c) for c in attrs["classes"])
+        self.healthy: tuple[str, ...] = tuple(str(c) for c in attrs["healthy"])
+        self.channels: tuple[str, ...] = tuple(str(c) for c in attrs["channels"])
+        self.sampling_rate_hz = float(attrs["sampling_rate_hz"])
+        self.segment = int(attrs["segment"])
+        self.config: dict[str, Any] = json.loads(attrs["config"])
+        self.digest = str(attrs["digest"])
+        self.split = {
+            "method": str(attrs["split_method"]),
+            "level": str(attrs["split_level"]),
+            "leakage": bool(attrs["leakage"]),
+            "notes": [str(n) for n in attrs["split_notes"]],
+        }
+        shape = file["segments"].shape
+        self.label = np.asarray(file["label"][:], dtype=np.int64)
+        self.record = np.asarray(file["record"][:], dtype=np.int64)
+        self.start = np.asarray(file["start"][:], dtype=np.int64)
+        self.side = np.asarray(file["split"][:], dtype=np.int8)
+        self.snr_db = np.asarray(file["snr_db"][:], dtype=np.float32)
+        self.noise = np.asarray(file["noise"][:], dtype=np.int8)
+        n = shape[0]
+        if (
+            len(shape) != 3
+            or shape[1:] != (len(self.channels), self.segment)
+            or any(c.shape != (n,) for c in (self.label, self.record, self.start, self.side, self.snr_db, self.noise))
+        ):
+            raise KeyError("shapes that do not fit each other")
+        if n and (self.label.min() < 0 or self.label.max() >= len(self.classes)):
+            raise KeyError("labels outside the classes")
+
+    @property
+    def has_noise(self) -> bool:
+        """Whether noise was added when the file was made."""
+        return bool(np.any(self.noise >= 0))
+
+    def records(self) -> dict[str, npt.NDArray[Any]]:
+        """Return the records table, column by column; text as str."""
+        table = self._file["records"]
+        return {k: (d.asstr()[:] if k not in NUMBER_COLUMNS else d[:]) for k, d in table.items()}
+
+    def rows(self, side: str) -> npt.NDArray[np.int64]:
+        """Return the segment numbers of "train", "val" or "test"."""
+        return np.flatnonzero(self.side == NAMES.index(side))
+
+    def segments(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+        """Return segments, shape (len(rows), channels, samples); `rows` ascending. Raises DatasetError if damaged."""
+        if not rows.size:
+            return np.empty((0, len(self.channels), self.segment), np.float32)
+        try:
+            low, high = int(rows[0]), int(rows[-1]) + 1
+            if high - low <= 2 * rows.size:  # nearly everything between: one run, then choose
+                return np.asarray(self._file["segments"][low:high][rows - low], dtype=np.float32)
+            return np.asarray(self._file["segments"][rows], dtype=np.float32)
+        except OSError as error:
+            raise DatasetError(
+                f"{show(self.path)}: is damaged (a chunk fails its checksum): prepare it again"
+            ) from error
+
+    def stretches(self, side: str) -> list[Stretch]:
+        """Glue the segments of one side back into unbroken stretches of signal, so that crops can start anywhere.
+
+        For files without added noise and not normalised segment by segment; others get one stretch a segment.
+        """
+        rows = self.rows(side)
+        data = self.segments(rows)
+        apart = self.has_noise or self.config["normalize"] == "zscore"
+        out: list[Stretch] = []
+        first = 0
+        for i in range(1, len(rows) + 1):
+            if (
+                i < len(rows)
+                and not apart
+                and self.record[rows[i]] == self.record[rows[i - 1]]
+                and self.start[rows[i]] <= self.start[rows[i - 1]] + self.segment
+            ):
+                continue
+            run = range(first, i)
+            first = i
+            head = [data[k][:, : self.start[rows[k + 1]] - self.start[rows[k]]] for k in run[:-1]]
+            signal = np.concatenate([*head, data[run[-1]]], axis=1)
+            out.append(Stretch(int(self.record[rows[run[0]]]), int(self.label[rows[run[0]]]), signal))
+        return out
+
+    def verify(self) -> None:
+        """Read everything once against the digest in the file. Raises DatasetError where they differ."""
+        digest = hashlib.sha256()
+        step = max(1, (1 << 24) // (4 * len(self.channels) * self.segment))
+        for at in range(0, len(self.label), step):
+            digest.update(self.segments(np.arange(at, min(at + step, len(self.label)))).tobytes())
+        for column in (self.label, self.record, self.start, self.side, self.snr_db, self.noise):
+            digest.update(column.tobytes())
+        if digest.hexdigest() != str(self._file.attrs["data_digest"]):
+            raise DatasetError(f"{show(self.path)}: is damaged (its content fails its digest): prepare it again")
+
+    def noise_kind(self, row: int) -> str | None:
+        """Return the kind of noise added to a segment, or None."""
+        return KINDS[self.noise[row]] if self.noise[row] >= 0 else None
+
+
+@contextmanager
+def open_prepared(path: str | Path) -> Iterator[Prepared]:
+    """Open a prepared file for reading. Raises DatasetError: missing, foreign, damaged, another schema version."""
+    import h5py
+
+    name = show(path)
+    if not Path(path).is_file():
+        what = "is a folder, not a prepared file" if Path(path).is_dir() else "no such file"
+        raise DatasetError(f"{name}: {what}; `faultdx prepare SOURCE --out {name}` makes one")
+    try:
+        file = h5py.File(path, "r")
+    except OSError as error:
+        raise DatasetError(
+            f"{name}: is not a prepared file (not HDF5, or damaged): `faultdx prepare SOURCE --out NAME.h5` makes one"
+        ) from error
+    with file:
+        try:
+            schema = file.attrs.get("schema")
+        except (OSError, RuntimeError, ValueError, TypeError):  # an attribute that cannot be decoded
+            schema = None
+        if not isinstance(schema, str) or schema != SCHEMA:
+            what = f"has the schema {schema!r}" if isinstance(schema, str) else "is HDF5, but not a prepared file"
+            raise DatasetError(f"{name}: {what}; this version reads {SCHEMA}: prepare it again")
+        try:
+            prepared = Prepared(file, str(path))
+        except (LookupError, ArithmeticError, AttributeError, ValueError, TypeError, OSError, RuntimeError) as error:
+            raise DatasetError(f"{name}: is damaged or incomplete ({error}): prepare it again") from error
+        yield prepared

@@ -1,0 +1,403 @@
+"""Records -> prepared file: two passes over the sources, one record in memory at a time.
+
+The first pass learns what each record is (rate, length, label, digest), so that the common rate, the classes and the
+split are known before anything is cut; the second cuts, adds noise and writes, in the order of the first.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import asdict, dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from faultdx.config import HEALTHY_NAMES, PrepareConfig
+from faultdx.dataset import Block, created
+from faultdx.errors import ConfigError, DatasetError, OutputError, RecordError
+from faultdx.files import check_target, show
+from faultdx.records.record import Record
+from faultdx.records.source import Item, read_item
+from faultdx.signals.noise import KINDS, add_noise, segment_rng
+from faultdx.signals.resampling import ratio, resample
+from faultdx.signals.segments import Part, cut, normalize, segment_starts, split_in_time
+from faultdx.splits import NAMES, Shares, SplitPlan, Subject, plan_split
+
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class Known:
+    """What the first pass keeps of a record: everything but its samples."""
+
+    path: str
+    sha256: str
+    label: str
+    specimen: str | None
+    condition: str | None
+    asset: str | None
+    unit: str | None
+    rpm: float | None
+    source_rate_hz: float
+    samples: int
+    channels: tuple[str, ...]
+    rms: float
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What `prepare` did: counts for the user, and which inputs were left out and why."""
+
+    path: str
+    records: int
+    segments: dict[str, int]
+    classes: tuple[str, ...]
+    healthy: tuple[str, ...]
+    sampling_rate_hz: float
+    plan: SplitPlan
+    skipped: tuple[RecordError, ...]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """Everything the second pass needs besides the record."""
+
+    config: PrepareConfig
+    rate_hz: float
+    method: str
+
+
+def _learn(item: Item, labels: str) -> Known | RecordError:
+    try:
+        record = read_item(item)
+        return _known(record, labels)
+    except RecordError as error:
+        return error
+
+
+def _known(record: Record, labels: str) -> Known:
+    label = record.label if labels == "label" else _field(record, labels)
+    if not label:
+        cure = (
+            "give it in the column `label` of a records table, or put the files in one folder a class"
+            if labels == "label"
+            else f"its columns are {', '.join(['label', *record.details]) or 'none'}"
+        )
+        raise RecordError(f"{show(record.path)}: no {labels} is known for this record: {cure}", record.path)
+    return Known(
+        path=record.path,
+        sha256=record.sha256,
+        label=label,
+        specimen=record.specimen,
+        condition=record.condition,
+        asset=record.asset,
+        unit=record.unit,
+        rpm=record.rpm,
+        source_rate_hz=record.sampling_rate_hz,
+        samples=record.signal.shape[1],
+        channels=record.channels,
+        rms=float(np.sqrt(np.mean(np.square(record.signal, dtype=np.float64)))),
+        notes=record.notes,
+    )
+
+
+def _field(record: Record, name: str) -> str | None:
+    value = getattr(record, name, None) if name in ("specimen", "condition", "asset") else record.details.get(name)
+    return str(value) if value else None
+
+
+def _parts(samples: int, shares: Shares, plan: _Plan) -> list[Part]:
+    if plan.method == "random":
+        return [Part("random", 0, samples)]
+    return split_in_time(samples, shares, length=plan.config.segment)
+
+
+def _starts(
+    samples: int, shares: Shares, plan: _Plan, sha256: str
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int8]]:
+    """Return the starts of a record's segments and the side each is on."""
+    length, hop = plan.config.segment, plan.config.hop or plan.config.segment
+    starts, sides = [np.empty(0, np.int64)], [np.empty(0, np.int8)]
+    for part in _parts(samples, shares, plan):
+        s = segment_starts(part.start, part.stop, length=length, hop=hop)
+        starts.append(s)
+        if part.split == "random":
+            draw = segment_rng(plan.config.seed, sha256, 0, "split", 0.0).random(len(s))
+            sides.append(np.searchsorted(np.cumsum(shares)[:2], draw, side="right").astype(np.int8))
+        else:
+            sides.append(np.full(len(s), NAMES.index(part.split), np.int8))
+    return np.concatenate(starts), np.concatenate(sides)
+
+
+def _resampled_length(samples: int, from_hz: float, to_hz: float) -> int:
+    up, down = ratio(from_hz, to_hz)
+    return -(-samples * up // down)
+
+
+def cut_record(record: Record, shares: Shares, plan: _Plan) -> Block:
+    """Turn one record into the segments of the prepared file: resample, cut, add noise, normalise, in that order."""
+    config = plan.config
+    signal = resample(record.signal, from_hz=record.sampling_rate_hz, to_hz=plan.rate_hz)
+    starts, sides = _starts(signal.shape[1], shares, plan, record.sha256)
+    clean = (
+        cut(signal, starts, length=config.segment)
+        if len(starts)
+        else np.empty((0, signal.shape[0], config.segment), np.float32)
+    )
+    copies = [(kind, snr) for kind in config.noise for snr in config.snr_db]
+    if not copies:
+        out = normalize(clean, method=config.normalize, record=signal)
+        none = np.full(len(starts), -1, np.int8)
+        return Block(out, starts, sides, np.full(len(starts), np.inf, np.float32), none)
+    noisy = []
+    for kind, snr in copies:
+        for segment, start in zip(clean, starts, strict=True):
+            rng = segment_rng(config.seed, record.sha256, int(start), kind, snr)
+            noisy.append(add_noise(segment, kind=kind, snr_db=snr, rng=rng))
+    stacked = np.stack(noisy) if noisy else clean
+    n = len(starts)
+    return Block(
+        normalize(stacked, method=config.normalize, record=signal),
+        np.tile(starts, len(copies)),
+        np.tile(sides, len(copies)),
+        np.repeat([snr for _, snr in copies], n).astype(np.float32),
+        np.repeat([KINDS.index(kind) for kind, _ in copies], n).astype(np.int8),
+    )
+
+
+def _cut_item(item: Item, sha256: str, shares: Shares, plan: _Plan) -> Block:
+    record = read_item(item)
+    if record.sha256 != sha256:
+        raise DatasetError(f"{show(item.path)}: changed while it was prepared: run prepare again")
+    return cut_record(record, shares, plan)
+
+
+def _in_order(work: Callable[..., Any], tasks: Sequence[tuple[Any, ...]], workers: int) -> Iterator[Any]:
+    """Yield work(*task) in the order of the tasks, a bounded number of results ahead of the consumer."""
+    if workers <= 1 or len(tasks) < 2:
+        for task in tasks:
+            yield work(*task)
+        return
+    with ProcessPoolExecutor(min(workers, len(tasks)), mp_context=get_context("spawn")) as pool:
+        ahead: deque[Future[Any]] = deque()
+        try:
+            for task in tasks:
+                ahead.append(pool.submit(work, *task))
+                if len(ahead) > 2 * workers:
+                    yield ahead.popleft().result()
+            while ahead:
+                yield ahead.popleft().result()
+        except BrokenProcessPool as error:
+            raise DatasetError(
+                "a worker process was killed, most likely because memory ran out: use fewer --workers"
+            ) from error
+        finally:
+            for future in ahead:
+                future.cancel()
+
+
+def _without_copies(known: list[Known]) -> tuple[list[int], list[RecordError], list[str]]:
+    """Return which records to keep: the same bytes twice would stand on both sides of a split."""
+    first: dict[tuple[str, tuple[str, ...]], Known] = {}
+    keep, refused, notes = [], [], []
+    for i, record in enumerate(known):
+        earlier = first.setdefault((record.sha256, record.channels), record)
+        if earlier is record:
+            keep.append(i)
+        elif earlier.label != record.label:
+            refused.append(
+                RecordError(
+                    f"{show(record.path)}: has the same bytes as {show(earlier.path)} and another label "
+                    f"({record.label}, {earlier.label}): correct the labels",
+                    record.path,
+                )
+            )
+        else:
+            notes.append(f"{show(record.path)}: left out, the same bytes as {show(earlier.path)}")
+    return keep, refused, notes
+
+
+def _common_rate(known: Sequence[Known], config: PrepareConfig) -> tuple[float, list[str]]:
+    rates = Counter(k.source_rate_hz for k in known)
+    target = config.resample_hz or min(rates)
+    notes = [
+        f"{n} record{'s' if n > 1 else ''} resampled from {rate:g} to {target:g} Hz, "
+        + ("with an anti-aliasing filter" if rate > target else "which adds no content above its own band")
+        for rate, n in sorted(rates.items())
+        if rate != target
+    ]
+    for rate in rates:
+        ratio(rate, target)
+    return target, notes
+
+
+def _check_channels(known: Sequence[Known]) -> tuple[str, ...]:
+    shapes: dict[int, Known] = {}
+    for k in known:
+        shapes.setdefault(len(k.channels), k)
+    if len(shapes) > 1:
+        (n_a, a), (n_b, b) = list(shapes.items())[:2]
+        raise DatasetError(
+            f"{show(a.path)} has {n_a} channel{'s' * (n_a > 1)} ({', '.join(a.channels)}) and {show(b.path)} has {n_b} "
+            f"({', '.join(b.channels)}): choose the same with --channel"
+        )
+    return known[0].channels
+
+
+def _usable(
+    items: Sequence[Item], config: PrepareConfig, workers: int, step: Progress
+) -> tuple[list[tuple[Item, Known]], list[RecordError], float, list[str]]:
+    """First pass: return the records to use, those left out with the reason, the common rate, and notes."""
+    learned: list[Known | RecordError] = []
+    for result in _in_order(_learn, [(item, config.labels) for item in items], workers):
+        learned.append(result)
+        step("reading", len(learned), len(items))
+    skipped = [r for r in learned if isinstance(r, RecordError)]
+    usable = [(item, r) for item, r in zip(items, learned, strict=True) if isinstance(r, Known)]
+    keep, refused, notes = _without_copies([k for _, k in usable])
+    skipped += refused
+    usable = [usable[i] for i in keep]
+    rate = 0.0
+    if usable:
+        rate, more = _common_rate([k for _, k in usable], config)
+        notes += more
+    long_enough = []
+    for item, k in usable:
+        have = _resampled_length(k.samples, k.source_rate_hz, rate)
+        if have >= config.segment:
+            long_enough.append((item, k))
+            continue
+        text = (
+            f"{show(k.path)}: is shorter ({have} samples at {rate:g} Hz) than a segment of {config.segment}: "
+            "choose a shorter --segment"
+        )
+        skipped.append(RecordError(text, k.path))
+    if not long_enough:
+        raise DatasetError(f"no record can be used; the first reason: {skipped[0]}" if skipped else "no records found")
+    return long_enough, skipped, rate, notes
+
+
+def _tally(
+    known: Sequence[Known], classes: Sequence[str], plan: _Plan, shares: Sequence[Shares]
+) -> npt.NDArray[np.int64]:
+    """Return how many segments each class has on each side, (classes, 3). Raises DatasetError: none to train on."""
+    config = plan.config
+    counts = np.zeros((len(classes), 3), np.int64)
+    for k, share in zip(known, shares, strict=True):
+        _, sides = _starts(_resampled_length(k.samples, k.source_rate_hz, plan.rate_hz), share, plan, k.sha256)
+        counts[classes.index(k.label)] += np.bincount(sides, minlength=3)
+    untrained = [c for c, n in zip(classes, counts[:, 0], strict=True) if n == 0]
+    if untrained:
+        raise DatasetError(
+            f"no segment of class {untrained[0]} is left to train on: its records are too short for segments of "
+            f"{config.segment} samples in three parts; choose a shorter --segment or other --fractions"
+        )
+    return np.asarray(counts * max(1, len(config.noise) * len(config.snr_db)))
+
+
+def prepare(
+    items: Sequence[Item],
+    out: str | Path,
+    *,
+    config: PrepareConfig | None = None,
+    overwrite: bool = False,
+    workers: int = 1,
+    progress: Progress | None = None,
+) -> Summary:
+    """Write the prepared file of `items` to `out`.
+
+    progress : called with (stage, done, total). Records that cannot be used are left out and returned in
+    `Summary.skipped`. Raises ConfigError, DatasetError (nothing usable, a split that is not possible), OutputError.
+    """
+    config = config or PrepareConfig()
+    if problems := config.problems():
+        raise ConfigError("; ".join(problems))
+    target = check_target(out, overwrite=overwrite)
+    if target.is_dir():
+        raise OutputError(f"{show(target)}: is a folder; name a file")
+    step = progress or (lambda _stage, _done, _total: None)
+    usable, skipped, rate, notes = _usable(items, config, workers, step)
+    known = [k for _, k in usable]
+    channels = _check_channels(known)
+    classes = tuple(sorted({k.label for k in known}, key=lambda c: (not _is_healthy(c, config), c)))
+    if len(classes) < 2:
+        raise DatasetError(f"the records have a single class ({classes[0]}): a network needs two or more to tell apart")
+    split = plan_split([Subject(k.label, k.specimen, k.condition) for k in known], config)
+    plan = _Plan(config, rate, split.method)
+    counts = _tally(known, classes, plan, split.shares)
+    notes += [
+        f"class {c} has no segment in the {NAMES[side]} part"
+        for c, n in zip(classes, counts, strict=True)
+        for side in (1, 2)
+        if n[side] == 0 and config.fractions[side] > 0
+    ]
+    healthy = tuple(c for c in classes if _is_healthy(c, config))
+    unknown = [c for c in config.healthy if c not in classes]
+    if unknown:
+        raise DatasetError(f"--healthy {unknown[0]!r}: no record has this class; there are {', '.join(classes)}")
+    if not healthy:
+        notes.append("no class is known to be healthy, so fault or no fault will not be said: --healthy CLASS names it")
+    tasks = [(item, k.sha256, shares, plan) for (item, k), shares in zip(usable, split.shares, strict=True)]
+    with created(
+        target,
+        total=int(counts.sum()),
+        channels=len(channels),
+        samples=config.segment,
+        labels=[classes.index(k.label) for k in known],
+        overwrite=overwrite,
+    ) as writer:
+        for done, block in enumerate(_in_order(_cut_item, tasks, workers)):
+            writer.append(done, block)
+            step("cutting", done + 1, len(tasks))
+        writer.finish(
+            _table(known),
+            {
+                "config": json.dumps(asdict(config), sort_keys=True),
+                "classes": list(classes),
+                "healthy": list(healthy),
+                "channels": list(channels),
+                "sampling_rate_hz": rate,
+                "segment": config.segment,
+                "noise_kinds": list(KINDS),
+                "seed": config.seed,
+                "split_method": split.method,
+                "split_level": split.level,
+                "split_notes": list(split.notes),
+                "leakage": split.method == "random",
+            },
+        )
+    for k in known:
+        notes += [f"{show(k.path)}: {n}" for n in k.notes]
+    return Summary(
+        path=str(target),
+        records=len(known),
+        segments=dict(zip(NAMES, counts.sum(axis=0).tolist(), strict=True)),
+        classes=classes,
+        healthy=healthy,
+        sampling_rate_hz=rate,
+        plan=split,
+        skipped=tuple(skipped),
+        notes=tuple(notes),
+    )
+
+
+def _is_healthy(label: str, config: PrepareConfig) -> bool:
+    return label in config.healthy if config.healthy else label.lower() in HEALTHY_NAMES
+
+
+def _table(known: Sequence[Known]) -> dict[str, list[Any]]:
+    text = ("path", "sha256", "label", "specimen", "condition", "asset", "unit")
+    table: dict[str, list[Any]] = {name: [getattr(k, name) or "" for k in known] for name in text}
+    table["rpm"] = [k.rpm if k.rpm is not None else float("nan") for k in known]
+    for name in ("source_rate_hz", "samples", "rms"):
+        table[name] = [float(getattr(k, name)) for k in known]
+    return table
