@@ -1,0 +1,105 @@
+"""How well a model does on one side of a prepared file: per segment and per record, as recorded and under noise.
+
+Numpy only: the model is anything with `probabilities(segments)`, so that training, inference and a notebook share it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from faultdx.dataset import Prepared
+from faultdx.signals.noise import add_noise, segment_rng
+from faultdx.voting import pool_records
+
+_BATCH = 2048  # segments in memory at once
+
+
+class Classifier(Protocol):
+    """What can be evaluated."""
+
+    def probabilities(self, segments: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+        """(segments, channels, samples) -> (segments, classes)."""
+        ...
+
+
+def with_noise(
+    segments: npt.NDArray[np.float32],
+    *,
+    kind: str,
+    snr_db: float,
+    seed: int,
+    record: npt.NDArray[np.int64],
+    start: npt.NDArray[np.int64],
+) -> npt.NDArray[np.float32]:
+    """Return each segment with noise at exactly `snr_db`, drawn from (seed, record, start): the same in any order."""
+    return np.stack(
+        [
+            add_noise(x, kind=kind, snr_db=snr_db, rng=segment_rng(seed, str(r), int(s), kind, snr_db))
+            for x, r, s in zip(segments, record, start, strict=True)
+        ]
+    )
+
+
+def score(
+    probabilities: npt.NDArray[np.float64],
+    label: npt.NDArray[np.int64],
+    record: npt.NDArray[np.int64],
+    classes: Sequence[str],
+) -> dict[str, Any]:
+    """Return accuracy, macro-F1 and recall by class per segment, and accuracy per record (the pooled vote)."""
+    said = probabilities.argmax(axis=1)
+    present, pooled = pool_records(probabilities, record)
+    truth = np.array([label[record == r][0] for r in present])
+    f1, recall = [], {}
+    for k, name in enumerate(classes):
+        hit = int(np.sum((said == k) & (label == k)))
+        positive, of_class = int(np.sum(said == k)), int(np.sum(label == k))
+        if of_class:
+            recall[name] = hit / of_class
+            f1.append(2 * hit / (positive + of_class))
+    return {
+        "segments": len(label),
+        "records": len(present),
+        "segment_accuracy": float(np.mean(said == label)),
+        "record_accuracy": float(np.mean(pooled.argmax(axis=1) == truth)),
+        "macro_f1": float(np.mean(f1)),
+        "recall": recall,
+    }
+
+
+def evaluate_side(
+    model: Classifier,
+    prepared: Prepared,
+    *,
+    side: str,
+    noise: Sequence[str] = (),
+    snr_db: Sequence[float] = (),
+    seed: int = 0,
+) -> dict[str, dict[str, Any]]:
+    """Score `model` on "val" or "test": as prepared, and with each noise kind at each SNR added.
+
+    Returns {"clean": scores, "gaussian -4 dB": scores, ...}; "as prepared" in place of "clean" where the file holds
+    noise already (then nothing is added to it). Empty when that side has no segments.
+    """
+    rows = prepared.rows(side)
+    if not rows.size:
+        return {}
+    conditions: list[tuple[str, str, float]] = [("as prepared" if prepared.has_noise else "clean", "", 0.0)]
+    if not prepared.has_noise:
+        conditions += [(f"{kind} {snr:g} dB", kind, snr) for kind in noise for snr in snr_db]
+    out: dict[str, dict[str, Any]] = {}
+    label, record, start = prepared.label[rows], prepared.record[rows], prepared.start[rows]
+    for name, kind, snr in conditions:
+        found = []
+        for at in range(0, len(rows), _BATCH):
+            part = slice(at, at + _BATCH)
+            x = prepared.segments(rows[part])
+            if kind:
+                x = with_noise(x, kind=kind, snr_db=snr, seed=seed, record=record[part], start=start[part])
+            found.append(model.probabilities(x))
+        out[name] = score(np.concatenate(found), label, record, prepared.classes)
+    return out

@@ -1,0 +1,254 @@
+"""The run folder of a training: from a prepared file to a model that can be copied to the plant.
+
+config.toml  run.json  metrics.jsonl  curves.png  last.pt (resume only)  model/
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from faultdx import __version__
+from faultdx.config import TrainConfig, to_toml
+from faultdx.dataset import Prepared, open_prepared
+from faultdx.errors import ConfigError, ModelError, OutputError
+from faultdx.evaluation import evaluate_side
+from faultdx.export import network_info, to_onnx, to_safetensors, write_model
+from faultdx.files import atomic_write, check_target, output_error, show
+from faultdx.inference import SCHEMA, Network
+from faultdx.signals.noise import KINDS
+from faultdx.training import Trainer, logits
+from faultdx.voting import fit_temperature
+
+# What the scores in model.json are measured at, besides the segments as recorded.
+SCORE_SNR_DB = (-4.0, 0.0)
+# A verdict below this is "undecided". Not calibrated on anything: below one half the other classes together weigh more.
+MIN_CONFIDENCE = 0.5
+
+Progress = Callable[[int, int, dict[str, Any] | None], None]
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A training that came to its end: where it is, the chosen epoch, the scores by side and condition."""
+
+    out: str
+    best_epoch: int
+    epochs: int
+    scores: Mapping[str, Mapping[str, Mapping[str, Any]]]
+    seconds: float
+    info: Mapping[str, Any]
+
+
+class Interrupted(Exception):  # noqa: N818 - it is not an error: the state is saved
+    """The training was asked to stop; `epoch` of `epochs` done, a checkpoint written to `out`."""
+
+    def __init__(self, out: str, epoch: int, epochs: int) -> None:
+        super().__init__(f"{out}: interrupted after epoch {epoch} of {epochs}; --resume continues it")
+
+
+def train(
+    dataset: str | Path,
+    out: str | Path,
+    *,
+    config: TrainConfig | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    card: Callable[[Mapping[str, Any]], str],
+    curves: Callable[[Sequence[Mapping[str, Any]]], bytes],
+    argv: Sequence[str] = (),
+    stop: Callable[[], bool] = lambda: False,
+    progress: Progress = lambda _s, _t, _r: None,
+) -> Finished:
+    """Train on a prepared file and write the run folder `out`.
+
+    card, curves : how the model card and the picture of the metrics are made (the report room's)
+    stop : asked before every step; True saves a checkpoint and raises Interrupted
+    Raises DatasetError, ConfigError, ModelError (a checkpoint that does not fit), OutputError.
+    """
+    config = config or TrainConfig()
+    torch.set_num_threads(config.threads or default_threads())
+    with open_prepared(dataset) as prepared:
+        prepared.verify()
+        config = replace(config, dataset=str(dataset))
+        folder = _open_folder(Path(out), resume=resume, overwrite=overwrite)
+        trainer = Trainer(prepared, config)
+        if resume:
+            _check_same(folder, trainer, prepared)
+            trainer.restore((folder / "last.pt").read_bytes())
+        elif overwrite:
+            _clear(folder)  # not before everything that can refuse the start has had its say
+        run = _run_info(trainer, prepared, argv)
+        _write_start(folder, trainer.config, run)
+
+        def save() -> None:
+            atomic_write(folder / "last.pt", trainer.checkpoint())
+            lines = "".join(json.dumps(row) + "\n" for row in trainer.state.rows)
+            atomic_write(folder / "metrics.jsonl", lines)
+
+        if not trainer.run(stop=stop, progress=progress, save=save):
+            atomic_write(folder / "run.json", _json({**run, "status": "interrupted"}))
+            raise Interrupted(show(folder), trainer.epoch, trainer.config.epochs)
+        info, scores = _write_model(folder, trainer, prepared, card)
+        atomic_write(folder / "curves.png", curves(trainer.state.rows))
+        seconds = trainer.state.seconds
+        atomic_write(folder / "run.json", _json({**run, "status": "finished", "duration_s": round(seconds, 1)}))
+        return Finished(str(folder), trainer.state.best_epoch, trainer.config.epochs, scores, seconds, info)
+
+
+def default_threads() -> int:
+    """Return half the cores this process may use, 1 to 4: networks this small gain little from more, and lose much
+    where a neighbour is busy."""
+    return min(4, max(1, len(os.sched_getaffinity(0)) // 2))
+
+
+def _open_folder(folder: Path, *, resume: bool, overwrite: bool) -> Path:
+    name = show(folder)
+    if resume:
+        if not (folder / "last.pt").is_file():
+            raise OutputError(f"{name}: nothing to resume (no last.pt); leave out --resume to start")
+        check_target(folder / "last.pt", overwrite=True)
+        return folder
+    if folder.is_dir() and not any(folder.iterdir()):
+        overwrite = True  # an empty folder holds nothing to lose
+    if overwrite and folder.exists():
+        if not folder.is_dir() or (any(folder.iterdir()) and not (folder / "run.json").is_file()):
+            raise OutputError(f"{name}: is not a run folder of faultdx, so it is not overwritten; choose another --out")
+        check_target(folder / "run.json", overwrite=True)
+        return folder
+    check_target(folder, overwrite=overwrite, resume_hint=True)
+    check_target(folder / "run.json", overwrite=True)
+    return folder
+
+
+def _clear(folder: Path) -> None:
+    """Take away what an overwritten run left: its model must not be taken for the new one. The rest stays."""
+    for old in ("model/model.json", "last.pt", "metrics.jsonl", "curves.png"):
+        try:
+            (folder / old).unlink(missing_ok=True)
+        except OSError as error:
+            raise output_error(folder / old, error) from error
+
+
+def _comparable(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What must be equal for a run to be the same run: all but where the file lies and what computes it."""
+    return {k: v for k, v in config.items() if k not in ("dataset", "threads", "device")}
+
+
+def _check_same(folder: Path, trainer: Trainer, prepared: Prepared) -> None:
+    try:
+        run = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        old_digest, old_config = str(run["dataset"]["digest"]), dict(run["config"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise ModelError(f"{show(folder / 'run.json')}: cannot be read: start again with --overwrite") from error
+    if old_digest != prepared.digest:
+        raise ConfigError(
+            f"{show(folder)}: was trained on another dataset (digest {old_digest[:12]}, now {prepared.digest[:12]}): "
+            "resume with that one, or start again with --overwrite"
+        )
+    now = json.loads(_json(_comparable(asdict(trainer.config))))
+    changed = [k for k, v in now.items() if _comparable(old_config).get(k) != v]
+    if changed:
+        raise ConfigError(
+            f"{show(folder)}: was started with another configuration ({', '.join(changed)}): "
+            "resume with the same, or start again with --overwrite"
+        )
+
+
+def _run_info(trainer: Trainer, prepared: Prepared, argv: Sequence[str]) -> dict[str, Any]:
+    return {
+        "argv": [show(a) for a in argv],
+        "status": "running",
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "pid": os.getpid(),
+        "seed": trainer.config.seed,
+        "threads": torch.get_num_threads(),
+        "device": str(trainer.device),
+        "config": asdict(trainer.config),
+        "dataset": {"path": show(prepared.path), "digest": prepared.digest, "split": prepared.split},
+        "versions": {
+            "faultdx": __version__,
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "numpy": np.__version__,
+        },
+    }
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=True) + "\n"
+
+
+def _write_start(folder: Path, config: TrainConfig, run: Mapping[str, Any]) -> None:
+    atomic_write(folder / "config.toml", to_toml("train", config))
+    atomic_write(folder / "run.json", _json(run))
+
+
+def _write_model(
+    folder: Path, trainer: Trainer, prepared: Prepared, card: Callable[[Mapping[str, Any]], str]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    network = trainer.finish()
+    validation = trainer.validation
+    z = logits(network, validation.x, torch.device("cpu"))
+    records = prepared.records()
+    trained = np.unique(prepared.record[prepared.rows("train")])
+    rms, rpm = records["rms"][trained], records["rpm"][trained]
+    known_rpm = rpm[np.isfinite(rpm)]
+    info: dict[str, Any] = {
+        "schema": SCHEMA,
+        "name": folder.resolve().name,
+        "version": __version__,
+        "classes": list(prepared.classes),
+        "healthy": list(prepared.healthy),
+        "sampling_rate_hz": prepared.sampling_rate_hz,
+        "segment_samples": prepared.segment,
+        "channels": list(prepared.channels),
+        "normalization": prepared.config["normalize"],
+        "temperature": fit_temperature(z, validation.label),
+        "min_confidence": MIN_CONFIDENCE,
+        "familiarity": None,
+        "envelope": {
+            "rms": [float(rms.min()), float(rms.max())],
+            "rpm": [float(known_rpm.min()), float(known_rpm.max())] if known_rpm.size else None,
+        },
+        "network": network_info(network, trainer.config.network),
+        "noise": {
+            "kinds": list(trainer.config.noise) or sorted({KINDS[k] for k in np.unique(prepared.noise) if k >= 0}),
+            "snr_db": _snr_range(trainer, prepared),
+        },
+        "split": prepared.split,
+        "trained_on": {
+            "records": len(trained),
+            "segments": len(prepared.rows("train")),
+            "specimens": len({s for s in records["specimen"][trained] if s}),
+            "digest": prepared.digest,
+        },
+        "best_epoch": trainer.state.best_epoch,
+        "scores": {},
+        "faultdx_version": __version__,
+    }
+    onnx, safetensors = to_onnx(network), to_safetensors(network)
+    # the scores are those of the exported network with its temperature, as a plant would run it
+    model = Network.from_parts(onnx, info)
+    info["scores"] = {
+        side: evaluate_side(model, prepared, side=side, noise=KINDS, snr_db=SCORE_SNR_DB, seed=trainer.config.seed + 2)
+        for side in ("val", "test")
+    }
+    write_model(folder / "model", onnx=onnx, safetensors=safetensors, info=info, card=card(info))
+    return info, info["scores"]
+
+
+def _snr_range(trainer: Trainer, prepared: Prepared) -> list[float] | None:
+    if trainer.config.noise:
+        return list(trainer.config.snr)
+    there = prepared.snr_db[np.isfinite(prepared.snr_db)]
+    return [float(there.min()), float(there.max())] if there.size else None

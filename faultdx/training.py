@@ -1,0 +1,248 @@
+"""Fit a network to a prepared file: the loop, the choice of the epoch, and checkpoints that lose nothing."""
+
+from __future__ import annotations
+
+import io
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from faultdx.batches import Sampler, Validation
+from faultdx.config import TrainConfig
+from faultdx.dataset import Prepared
+from faultdx.errors import ConfigError, ModelError
+from faultdx.evaluation import score
+from faultdx.networks.architecture import Architecture, architecture
+from faultdx.networks.drsn import Network, build
+from faultdx.voting import softmax
+
+_EVALUATE = 512  # segments at once when nothing is learned
+
+
+@dataclass
+class State:
+    """All that a run is between two steps: enough to continue it to the same end."""
+
+    network: Network
+    average: Network
+    optimizer: torch.optim.Optimizer
+    step: int = 0
+    loss_sum: float = 0.0
+    seconds: float = 0.0
+    best_loss: float = math.inf
+    best_epoch: int = 0
+    best: dict[str, Tensor] = field(default_factory=dict)
+    rows: list[dict[str, Any]] = field(default_factory=list)
+
+
+def logits(network: Network, segments: npt.NDArray[np.float32], device: torch.device) -> npt.NDArray[np.float64]:
+    """(segments, channels, samples) -> (segments, classes), with the batch normalisation in evaluation mode."""
+    network.eval()
+    with torch.inference_mode():
+        found = [
+            network(torch.from_numpy(segments[i : i + _EVALUATE]).to(device)).cpu()
+            for i in range(0, len(segments), _EVALUATE)
+        ]
+    return torch.cat(found).double().numpy() if found else np.empty((0, network.dims.classes))
+
+
+def measure(network: Network, validation: Validation, device: torch.device) -> dict[str, float]:
+    """Return the loss and the accuracy per segment and per record; every segment counts once."""
+    p = softmax(logits(network, validation.x, device))
+    scores = score(p, validation.label, validation.record, validation.classes)
+    nll = -np.log(np.maximum(p[np.arange(len(p)), validation.label], 1e-12)).mean()
+    return {
+        "val_loss": float(nll),
+        "val_accuracy": scores["segment_accuracy"],
+        "val_record_accuracy": scores["record_accuracy"],
+    }
+
+
+def learning_rate(config: TrainConfig, step: int, total: int) -> float:
+    """Return the rate of a step: the paper's three levels, or one cycle (Smith & Topin 2018): up 15 %, cosine down."""
+    progress = step / max(1, total)
+    if config.optimizer == "sgd-steps":  # 40 / 40 / 20 % of the epochs
+        return config.learning_rate * (1.0 if progress < 0.4 else 0.1 if progress < 0.8 else 0.01)
+    warm = 0.15
+    if progress < warm:
+        return config.learning_rate * (0.04 + 0.96 * progress / warm)
+    return config.learning_rate * (0.001 + 0.999 * 0.5 * (1 + math.cos(math.pi * (progress - warm) / (1 - warm))))
+
+
+def _optimizer(network: Network, config: TrainConfig) -> torch.optim.Optimizer:
+    """Weights of convolutions and linear layers decay; biases and batch normalisation do not."""
+    weights = [p for p in network.parameters() if p.dim() > 1]
+    others = [p for p in network.parameters() if p.dim() <= 1]
+    groups = [
+        {"params": weights, "weight_decay": config.weight_decay},
+        {"params": others, "weight_decay": 0.0},
+    ]
+    if config.optimizer == "sgd-steps":
+        # an L2 term of (lambda / 2) |w|^2 in the loss is a weight decay of lambda in the gradient
+        return torch.optim.SGD(groups, lr=config.learning_rate, momentum=0.9)
+    return torch.optim.AdamW(groups, lr=config.learning_rate)
+
+
+def _update_average(average: Network, network: Network, decay: float, step: int) -> None:
+    """Move the averaged weights towards the current ones; early steps count less, so that the start is forgotten."""
+    d = min(decay, (1 + step) / (10 + step)) if decay > 0 else 0.0
+    with torch.no_grad():
+        for a, b in zip(average.state_dict().values(), network.state_dict().values(), strict=True):
+            if a.is_floating_point():
+                a.lerp_(b, 1 - d)
+            else:
+                a.copy_(b)
+
+
+class Trainer:
+    """A training run in memory: `epochs()` yields a row of metrics an epoch; `finish()` gives the chosen network."""
+
+    def __init__(self, prepared: Prepared, config: TrainConfig) -> None:
+        if prepared.has_noise and config.noise:
+            # the file's noise is the protocol; noise on top of it would be neither matched nor fresh
+            config = replace(config, noise=(), crops=False)
+        self.device = _device(config.device)
+        self.config, self.prepared = config, prepared
+        self.dims: Architecture = architecture(
+            config.network,
+            channels=len(prepared.channels),
+            classes=len(prepared.classes),
+            samples=prepared.segment,
+            standardize=config.standardize,
+        )
+        self.sampler = Sampler(prepared, config, self.device)
+        self.validation = Validation(prepared, config)
+        self.steps_per_epoch = max(config.epoch_steps, -(-self.sampler.segments // config.batch))
+        if not (config.crops or config.balance):
+            self.steps_per_epoch = -(-self.sampler.segments // config.batch)
+        self.total = config.epochs * self.steps_per_epoch
+        network = build(self.dims, seed=config.seed).to(self.device)
+        average = build(self.dims, seed=config.seed).to(self.device)
+        self.state = State(network, average, _optimizer(network, config))
+
+    @property
+    def epoch(self) -> int:
+        """Epochs finished."""
+        return self.state.step // self.steps_per_epoch
+
+    def run(
+        self,
+        *,
+        stop: Callable[[], bool] = lambda: False,
+        progress: Callable[[int, int, dict[str, Any] | None], None] = lambda _s, _t, _r: None,
+        save: Callable[[], None] = lambda: None,
+    ) -> bool:
+        """Train to the end. Returns False when `stop()` asked for an end before; the state is then between two steps.
+
+        progress : called after every step with (step, total, the metrics row where an epoch ended, else None)
+        save : called where a checkpoint should be written
+        """
+        state, config = self.state, self.config
+        while state.step < self.total:
+            if stop():
+                save()
+                return False
+            began = time.monotonic()
+            rate = learning_rate(config, state.step, self.total)
+            for group in state.optimizer.param_groups:
+                group["lr"] = rate
+            state.network.train()
+            x, y = self.sampler.batch(state.step, self.steps_per_epoch)
+            loss = F.cross_entropy(state.network(x), y)
+            state.optimizer.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+            state.optimizer.step()
+            _update_average(state.average, state.network, config.average, state.step)
+            state.loss_sum += float(loss.detach())
+            if not math.isfinite(state.loss_sum):
+                raise ModelError(
+                    f"the training diverged at step {state.step} (the loss is not a number): "
+                    "a lower --set learning_rate= helps"
+                )
+            state.step += 1
+            row = None
+            if state.step % self.steps_per_epoch == 0:
+                row = self._end_epoch(rate, began)
+                save()
+            else:
+                state.seconds += time.monotonic() - began
+            progress(state.step, self.total, row)
+        return True
+
+    def _end_epoch(self, rate: float, began: float) -> dict[str, Any]:
+        state = self.state
+        row: dict[str, Any] = {"epoch": self.epoch, "train_loss": state.loss_sum / self.steps_per_epoch}
+        if len(self.validation.label):
+            row |= measure(state.average, self.validation, self.device)
+            if not math.isfinite(row["val_loss"]):
+                raise ModelError(
+                    f"the training diverged in epoch {self.epoch} (the validation loss is not a number): "
+                    "a lower --set learning_rate= helps"
+                )
+        row["learning_rate"] = rate
+        state.loss_sum = 0.0
+        # without validation data the last epoch is as good a choice as any, and the only honest one
+        if row.get("val_loss", -1.0 * self.epoch) <= state.best_loss:
+            state.best_loss, state.best_epoch = row.get("val_loss", -1.0 * self.epoch), self.epoch
+            state.best = {k: v.detach().cpu().clone() for k, v in state.average.state_dict().items()}
+        state.seconds += time.monotonic() - began
+        row["seconds"] = round(state.seconds, 3)
+        state.rows.append(row)
+        return row
+
+    def finish(self) -> Network:
+        """Return the network of the best epoch, on the CPU, in evaluation mode."""
+        network = Network(self.dims)
+        network.load_state_dict(self.state.best)
+        return network.eval()
+
+    def checkpoint(self) -> bytes:
+        """Return the whole state as bytes that `restore` reads back."""
+        s = self.state
+        buffer = io.BytesIO()
+        torch.save(
+            {
+                "network": s.network.state_dict(),
+                "average": s.average.state_dict(),
+                "optimizer": s.optimizer.state_dict(),
+                "best": s.best,
+                "numbers": [s.step, s.loss_sum, s.seconds, s.best_loss, s.best_epoch],
+                "rows": s.rows,
+            },
+            buffer,
+        )
+        return buffer.getvalue()
+
+    def restore(self, checkpoint: bytes) -> None:
+        """Continue from `checkpoint()`'s bytes. Raises ModelError where they do not fit this run."""
+        s = self.state
+        try:
+            found = torch.load(io.BytesIO(checkpoint), map_location="cpu", weights_only=True)
+            s.network.load_state_dict(found["network"])
+            s.average.load_state_dict(found["average"])
+            s.optimizer.load_state_dict(found["optimizer"])
+            s.best, s.rows = found["best"], found["rows"]
+            s.step, s.loss_sum, s.seconds, s.best_loss, s.best_epoch = found["numbers"]
+        except Exception as error:  # torch.load raises whatever a damaged file leads it to
+            raise ModelError(
+                f"last.pt does not fit this run ({type(error).__name__}): start again with --overwrite"
+            ) from error
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if name.startswith("cuda") and not torch.cuda.is_available():
+        raise ConfigError(f"device {name}: this machine has no CUDA GPU that torch can use; --device cpu")
+    try:
+        return torch.device(name)
+    except RuntimeError as error:
+        raise ConfigError(f"device {name!r} is not auto, cpu, cuda or cuda:N") from error
