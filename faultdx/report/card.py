@@ -21,7 +21,7 @@ To tell known faults apart in recordings of machines like those it was trained o
 speed and load. It is an aid for somebody who knows the machine, never the only ground to run it on or to stop it."""
 
 _LIMITS = (
-    "It names no fault outside its classes; such a recording is called unfamiliar, or gets a wrong name.",
+    "It names no fault outside its classes; such a recording gets a wrong name.",
     "It judges neither severity nor remaining life.",
     "Its scores hold for the split named here. On another machine expect less, until that was measured.",
 )
@@ -75,10 +75,34 @@ def _sections(model: Mapping[str, Any], split: Any) -> list[tuple[str, str]]:
             ),
         ),
         ("Split", _prose(split_words(split)) + "." if isinstance(split, Mapping) and split else ""),
-        ("Scores", _table(_rows(model.get("scores"), ""), head=("measure", "value"))),
+        ("Scores", _scores(model.get("scores"))),
         ("Limits", "\n".join(f"- {sentence}" for sentence in limits)),
         ("Versions", _table(_rows(model.get("versions"), ""))),
     ]
+
+
+def _scores(scores: Any) -> str:
+    """Return a table a side, a line a condition, where the scores are `evaluation`'s; any others line by line."""
+    rows, others = [], {}
+    for side, conditions in plain(scores).items() if isinstance(scores, Mapping) else ():
+        for condition, found in conditions.items() if isinstance(conditions, dict) else ():
+            if isinstance(found, dict) and {"segment_accuracy", "record_accuracy", "macro_f1"} <= found.keys():
+                numbers = [found.get(key) for key in ("segments", "records")]
+                shares = [f"{100 * found[key]:.1f}" for key in ("segment_accuracy", "record_accuracy", "macro_f1")]
+                worst = min((found.get("recall") or {"": 0.0}).items(), key=lambda item: item[1])
+                cells = [side, condition, *map(str, numbers), *shares, f"{worst[0]} {100 * worst[1]:.1f}"]
+                rows.append("| " + " | ".join(_prose(cell) for cell in cells) + " |")
+            else:
+                others[f"{side}, {condition}"] = found
+        if not isinstance(conditions, dict):
+            others[str(side)] = conditions
+    if not rows:
+        return _table(_rows(scores, ""), head=("measure", "value"))
+    head = (
+        "| part | noise | segments | records | segments right, % | records right, % | macro-F1, % | least recall, % |"
+    )
+    extra = _table(_rows(others, ""), head=("measure", "value"))
+    return "\n".join([head, "|---|---|---|---|---|---|---|---|", *rows]) + (f"\n\n{extra}" if extra else "")
 
 
 def _section(title: str, body: str) -> str:

@@ -76,7 +76,7 @@ def render(diagnosis: Diagnosis, *, model_info: Mapping[str, Any]) -> str:
         _probabilities(diagnosis, model_info),
         _over_time(diagnosis),
         *_signal(diagnosis),
-        _table_section("Evidence", _flat(plain(diagnosis.evidence))),
+        _table_section("Evidence", _flat(plain({k: v for k, v in diagnosis.evidence.items() if k != "levels"}))),
         _quality(diagnosis),
         _section("What this report does not say", _list(text.limits(diagnosis, model_info=model_info))),
         _provenance(diagnosis, model_info),
@@ -309,6 +309,24 @@ def _quality(d: Diagnosis) -> str:
     return _section("Quality checks and warnings", _list(said) or nothing)
 
 
+def _scores(info: dict[str, Any]) -> list[tuple[str, str]]:
+    """Take the model's test scores out of `info`: a row a condition. Other shapes of scores are left there."""
+    scores = info.get("scores")
+    test = scores.get("test") if isinstance(scores, Mapping) else None
+    keys = {"segment_accuracy", "record_accuracy", "segments", "records"}
+    if not isinstance(test, Mapping) or not all(isinstance(v, Mapping) and keys <= v.keys() for v in test.values()):
+        return []
+    del info["scores"]
+    return [
+        (
+            f"test score, {condition}",
+            f"{text.percent(found['segment_accuracy'], exact=True)} of {found['segments']} segments, "
+            f"{text.percent(found['record_accuracy'], exact=True)} of {found['records']} records",
+        )
+        for condition, found in test.items()
+    ]
+
+
 def _provenance(d: Diagnosis, model_info: Mapping[str, Any]) -> str:
     info = {**d.model, **{key: value for key, value in model_info.items() if value is not None}}
     split = info.pop("split", None)
@@ -322,6 +340,12 @@ def _provenance(d: Diagnosis, model_info: Mapping[str, Any]) -> str:
         ("classes", f"{len(classes)}, of which healthy: {', '.join(map(str, healthy)) or 'none'}" if classes else "")
     ]
     first += [("split of its scores", text.split_words(split))]
+    first += _scores(info)
+    network = info.get("network")
+    if isinstance(network, Mapping):  # its layers stand in the model card
+        info["network"] = {key: value for key, value in network.items() if key != "architecture"}
+    for unread in ("schema", "weights", "familiarity", "faultdx_version"):
+        info.pop(unread, None)
     loud = '<p class="loud">The model was scored on a leaking split.</p>\n' if text.split_leaks(split) else ""
     rest = _flat(plain({"temperature": "none: not calibrated", **info}))
     rows: Iterable[tuple[str, str]] = [*first, *rest, ("faultdx version", faultdx.__version__)]

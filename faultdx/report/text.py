@@ -197,7 +197,7 @@ def limits(diagnosis: Diagnosis, *, model_info: Mapping[str, Any]) -> list[str]:
         more = f" and {len(classes) - _MAX_CLASSES} more" if len(classes) > _MAX_CLASSES else ""
         said.append(
             f"The model knows these classes and no other: {', '.join(classes[:_MAX_CLASSES])}{more}. "
-            "A fault of another kind gets one of these names, or is called unfamiliar."
+            "A fault of another kind gets one of these names."
         )
     if split_leaks(model_info.get("split")):
         said.append(

@@ -1,0 +1,197 @@
+"""stdout, stderr, progress and exit codes: the one place where the command line meets the terminal.
+
+stdout carries the result alone; everything else goes to stderr. No bar and no colour without a terminal.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from types import FrameType
+from typing import Any
+
+from faultdx.errors import FaultdxError, OutputError
+from faultdx.files import show
+
+DONE, INTERNAL, USAGE, REACHED, UNFIT, NOT_WRITTEN = range(6)
+PIPE_CLOSED = 128 + 13  # what a shell reports of a program that SIGPIPE ended
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class Stopped(BaseException):
+    """A signal asked the program to end; `signum` says which."""
+
+    def __init__(self, signum: int) -> None:
+        super().__init__(signum)
+        self.signum = signum
+
+
+class Settings:
+    """What --quiet and --verbose said."""
+
+    quiet = False
+    verbose = False
+
+
+def out(text: str) -> None:
+    """Write one line of the result to stdout, at once. A closed pipe ends the program without a word."""
+    if sys.stdout is None:  # started with its descriptor closed
+        raise OutputError("standard output: is closed; send it to a file, or to /dev/null")
+    try:
+        sys.stdout.write(text + "\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _silence(sys.stdout)
+        raise SystemExit(PIPE_CLOSED) from None
+    except (OSError, ValueError) as error:  # ValueError: stdout is closed
+        _silence(sys.stdout)
+        raise OutputError(f"standard output: cannot be written: {error}") from error
+
+
+def out_json(text: str) -> None:
+    """Write one JSON text; what stdout's encoding cannot hold is spelled as JSON spells it, so that it stays JSON."""
+    try:
+        text.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
+    except UnicodeEncodeError:
+        text = json.dumps(json.loads(text))
+    out(text)
+
+
+def _silence(stream: Any) -> None:
+    """Point a dead stream at nothing, so that the interpreter does not complain of it at its end."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def say(text: str) -> None:
+    """Write one line to stderr, whatever --quiet says: errors."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        sys.stderr.write(text + "\n")
+        sys.stderr.flush()
+
+
+def note(text: str) -> None:
+    """Write one line to stderr unless --quiet."""
+    if not Settings.quiet:
+        say(text)
+
+
+def error_line(error: BaseException) -> str:
+    """Return the line that an error gets."""
+    return f"faultdx: error: {one_line(str(error))}"
+
+
+def one_line(text: str) -> str:
+    """Return `text` on one line, control characters spelled out."""
+    return show(" ".join(text.split("\n")))
+
+
+Step = Callable[[str, int, int], None]
+
+
+@contextlib.contextmanager
+def progress() -> Iterator[Step]:
+    """Give a function (what, done, total) that draws a bar on a terminal, and does nothing anywhere else."""
+    if Settings.quiet or sys.stderr is None or not sys.stderr.isatty():
+        yield lambda _what, _done, _total: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.text import Text
+
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        tasks: dict[str, Any] = {}
+
+        def step(what: str, done: int, total: int) -> None:
+            key = what.partition(":")[0]
+            if key not in tasks:
+                tasks[key] = bar.add_task(Text(what).plain, total=total)
+            bar.update(tasks[key], completed=done, total=total, description=what.replace("[", "\\["))
+
+        yield step
+
+
+def print_table(header: list[str], rows: list[list[str]]) -> None:
+    """Draw a table on the terminal that stdout is."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in header:
+        table.add_column(name, overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    try:
+        Console().print(table)
+    except BrokenPipeError:
+        _silence(sys.stdout)
+        raise SystemExit(PIPE_CLOSED) from None
+
+
+def on_terminal() -> bool:
+    """Whether stdout is a terminal."""
+    return sys.stdout is not None and sys.stdout.isatty()
+
+
+def _raise_stopped(signum: int, _frame: FrameType | None) -> None:
+    raise Stopped(signum)
+
+
+@contextlib.contextmanager
+def stop_flag() -> Iterator[Callable[[], int]]:
+    """Within the block signals only set a flag: the function given returns the signal's number, or 0.
+
+    A second signal of the same run ends it at once.
+    """
+    seen: list[int] = []
+
+    def handler(signum: int, _frame: FrameType | None) -> None:
+        if seen:
+            raise Stopped(signum)
+        seen.append(signum)
+
+    before = {s: signal.signal(s, handler) for s in _SIGNALS}
+    try:
+        yield lambda: seen[0] if seen else 0
+    finally:
+        for number, old in before.items():
+            signal.signal(number, old)
+
+
+def run(app: Callable[[], Any]) -> None:
+    """Run the command line: every way out of it is an exit code and at most one line on stderr."""
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None and hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    for number in _SIGNALS:
+        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup stays in force
+            signal.signal(number, _raise_stopped)
+    try:
+        app()
+    except FaultdxError as error:
+        say(error_line(error))
+        raise SystemExit(error.exit_code) from None
+    except Stopped as stopped:
+        raise SystemExit(128 + stopped.signum) from None
+    except BrokenPipeError:
+        _silence(sys.stdout)
+        raise SystemExit(PIPE_CLOSED) from None
+    except MemoryError:
+        say("faultdx: error: out of memory; fewer records at once, or a larger machine")
+        raise SystemExit(INTERNAL) from None
+    except Exception as error:
+        say(f"faultdx: internal error: {type(error).__name__}: {one_line(str(error))}")
+        if Settings.verbose or os.environ.get("FAULTDX_DEBUG"):
+            say(traceback.format_exc())
+        else:
+            say("faultdx: this is a fault of faultdx; FAULTDX_DEBUG=1 shows where")
+        raise SystemExit(INTERNAL) from None

@@ -1,0 +1,274 @@
+"""Record + model -> Diagnosis: the vote of the segments, its confidence, and what the reader should know."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from faultdx.errors import RecordError
+from faultdx.files import show
+from faultdx.inference import Network
+from faultdx.records.reading import open_item, record_of
+from faultdx.records.record import Record
+from faultdx.records.source import Item
+from faultdx.signals.resampling import resample
+from faultdx.signals.segments import cut, normalize, segment_starts
+from faultdx.signals.spectra import level
+from faultdx.voting import pool
+
+SCHEMA = "faultdx.diagnosis/1"
+
+
+@dataclass(frozen=True)
+class Check:
+    """A quality check that fired: `value` beyond `limit`; severity "warn" or "refuse"; `message` is a sentence."""
+
+    name: str
+    value: float
+    limit: float
+    severity: str
+    message: str
+
+
+@dataclass(frozen=True, eq=False)
+class Diagnosis:
+    """What was found in one recording, or why nothing could be.
+
+    status : "diagnosed" | "undecided" | "unfamiliar" | "unusable" | "error"
+    verdict : the class, or None where there is none; fault : is it a fault, None where that is not known
+    confidence : of the verdict, 0..1; agreement : share of segments that vote for the verdict
+    probabilities : class -> probability, in the model's class order
+    segment_probabilities : shape (segments, classes); segment_starts_s : shape (segments,), s. For the report
+    record : the recording as diagnosed (resampled, channel chosen), for the report; None after an error
+    """
+
+    file: str
+    sha256: str
+    status: str
+    verdict: str | None = None
+    fault: bool | None = None
+    confidence: float | None = None
+    probabilities: Mapping[str, float] = field(default_factory=dict)
+    segments: int = 0
+    agreement: float | None = None
+    sampling_rate_hz: float | None = None
+    rpm: float | None = None
+    quality: tuple[Check, ...] = ()
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    model: Mapping[str, str] = field(default_factory=dict)
+    elapsed_s: float = 0.0
+    error: Mapping[str, str] | None = None
+    segment_probabilities: npt.NDArray[np.float64] | None = None
+    segment_starts_s: npt.NDArray[np.float64] | None = None
+    record: Record | None = None
+
+
+# A record whose level is beyond this many times the training range is named: another sensor, gain or machine.
+LEVEL_FACTOR = 3.0
+
+
+class Model:
+    """A trained model that diagnoses records; `load_model` opens one.
+
+    info : what model.json says; classes : in the order of the probabilities
+    """
+
+    def __init__(self, network: Network) -> None:
+        self._network = network
+        self.info = network.info
+        self.classes = network.classes
+        self.digest = network.digest
+
+    @property
+    def summary(self) -> dict[str, str]:
+        """Digest, name and version, as they stand in every diagnosis."""
+        return {
+            "digest": self.digest,
+            "name": show(str(self.info.get("name", ""))),
+            "version": show(str(self.info.get("version", ""))),
+        }
+
+    def probabilities(self, segments: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+        """Segments (n, channels, samples) at the model's rate -> probabilities (n, classes)."""
+        return self._network.probabilities(segments)
+
+    def read(self, item: Item) -> Record:
+        """Read a recording, by the channels that the model was trained on where the file has them.
+
+        Raises RecordError.
+        """
+        opened = open_item(item.path)
+        if not (item.flags.channels or item.declared.channels):
+            trained = replace(item, flags=replace(item.flags, channels=self._network.channels))
+            try:
+                return record_of(opened, trained)
+            except RecordError:
+                pass  # other names: take what the file's own convention offers, and count the channels later
+        return record_of(opened, item)
+
+    def diagnose(self, record: Record, *, min_confidence: float | None = None) -> Diagnosis:
+        """Return what the model finds in a record. Never raises for a record; an unfit one is "unusable".
+
+        min_confidence : below it the status is "undecided"; None takes the model's own
+        """
+        began = time.perf_counter()
+        unfit = self._unfit(record)
+        if unfit:
+            found = Diagnosis(record.path, record.sha256, "unusable", quality=(unfit,), **self._facts(record))
+        else:
+            found = self._vote(record, self.info["min_confidence"] if min_confidence is None else min_confidence)
+        return replace(found, elapsed_s=time.perf_counter() - began)
+
+    def diagnose_item(self, item: Item, *, min_confidence: float | None = None) -> Diagnosis:
+        """Read and diagnose; a file that cannot be read gives a Diagnosis with status "error"."""
+        began = time.perf_counter()
+        try:
+            record = self.read(item)
+        except RecordError as error:
+            return Diagnosis(
+                item.path,
+                "",
+                "error",
+                model=self.summary,
+                error={"kind": error.kind, "message": str(error)},
+                elapsed_s=time.perf_counter() - began,
+            )
+        found = self.diagnose(record, min_confidence=min_confidence)
+        return replace(found, elapsed_s=time.perf_counter() - began)
+
+    def _facts(self, record: Record) -> dict[str, Any]:
+        return {
+            "sampling_rate_hz": record.sampling_rate_hz,
+            "rpm": record.rpm,
+            "model": self.summary,
+            "warnings": record.notes,
+            "evidence": {"levels": _levels(record)},
+            "record": record,
+        }
+
+    def _unfit(self, record: Record) -> Check | None:
+        """Return the reason why the network must not be asked about this record, if there is one."""
+        net = self._network
+        rate, wanted = record.sampling_rate_hz, len(net.channels)
+        if record.signal.shape[0] != wanted:
+            message = (
+                f"it has {record.signal.shape[0]} channels ({', '.join(record.channels[:8])}) and the model takes "
+                f"{wanted} ({', '.join(net.channels[:8])}): choose with --channel"
+            )
+            return Check("channels", record.signal.shape[0], wanted, "refuse", message)
+        if rate < net.sampling_rate_hz * (1 - 1e-4):
+            message = (
+                f"it is sampled at {rate:g} Hz and the model needs {net.sampling_rate_hz:g} Hz: the upper part of the "
+                "spectrum is not in it; record faster, or train a model at this rate"
+            )
+            return Check("sampling_rate", rate, net.sampling_rate_hz, "refuse", message)
+        need = int(np.ceil(net.segment * rate / net.sampling_rate_hz))
+        if record.signal.shape[1] < need:
+            message = f"it has {record.signal.shape[1]} samples and one segment needs {need}: record longer"
+            return Check("too_short", record.signal.shape[1], need, "refuse", message)
+        return None
+
+    def _vote(self, record: Record, min_confidence: float) -> Diagnosis:
+        net, info = self._network, self.info
+        facts = self._facts(record)
+        warnings, quality = list(record.notes), []
+        signal = record.signal
+        if abs(record.sampling_rate_hz - net.sampling_rate_hz) > 1e-4 * net.sampling_rate_hz:
+            signal = resample(signal, from_hz=record.sampling_rate_hz, to_hz=net.sampling_rate_hz)
+            warnings.append(f"resampled from {record.sampling_rate_hz:g} to {net.sampling_rate_hz:g} Hz for the model")
+        checked = self._level_check(record)
+        quality += checked
+        warnings += [c.message for c in checked]
+        warnings += self._speed_note(record)
+        if info.get("split", {}).get("leakage"):
+            warnings.append("the model's scores are from a leaking split: they say nothing of new recordings")
+        starts = segment_starts(0, signal.shape[1], length=net.segment, hop=net.segment)
+        segments = normalize(cut(signal, starts, length=net.segment), method=info["normalization"], record=signal)
+        by_segment = net.probabilities(segments)
+        pooled = pool(by_segment)
+        best = int(pooled.argmax())
+        verdict = self.classes[best]
+        decided = bool(pooled[best] >= min_confidence)
+        healthy = set(info["healthy"])
+        facts |= {"warnings": tuple(warnings)}
+        return Diagnosis(
+            record.path,
+            record.sha256,
+            "diagnosed" if decided else "undecided",
+            verdict=verdict if decided else None,
+            fault=(verdict not in healthy) if decided and healthy else None,
+            confidence=float(pooled[best]),
+            probabilities=dict(zip(self.classes, pooled.tolist(), strict=True)),
+            segments=len(starts),
+            agreement=float(np.mean(by_segment.argmax(axis=1) == best)),
+            quality=tuple(quality),
+            segment_probabilities=by_segment,
+            segment_starts_s=starts / net.sampling_rate_hz,
+            **facts,
+        )
+
+    def _level_check(self, record: Record) -> list[Check]:
+        low, high = self.info["envelope"]["rms"]
+        rms = float(np.sqrt(np.mean(np.square(record.signal, dtype=np.float64))))
+        if low / LEVEL_FACTOR <= rms <= high * LEVEL_FACTOR:
+            return []
+        limit = low / LEVEL_FACTOR if rms < low else high * LEVEL_FACTOR
+        message = (
+            f"its level (RMS {rms:.3g}) is far outside the training records' ({low:.3g} to {high:.3g}): "
+            "another sensor, unit, gain or machine?"
+        )
+        return [Check("level", rms, limit, "warn", message)]
+
+    def _speed_note(self, record: Record) -> list[str]:
+        known = self.info["envelope"].get("rpm")
+        if not known or record.rpm is None or 0.9 * known[0] <= record.rpm <= 1.1 * known[1]:
+            return []
+        return [f"its speed ({record.rpm:g} rpm) is outside the training records' ({known[0]:g} to {known[1]:g} rpm)"]
+
+
+def _levels(record: Record) -> list[dict[str, Any]]:
+    out = []
+    for name, x in zip(record.channels, record.signal, strict=True):
+        found = level(x)
+        out.append(
+            {
+                "channel": show(name),
+                "rms": found.rms,
+                "peak": found.peak,
+                "crest_factor": found.crest_factor,
+                "kurtosis": found.kurtosis,
+            }
+        )
+    return out
+
+
+def load_model(path: str | Path, *, threads: int = 1) -> Model:
+    """Open a run folder or its model/ for diagnosis; no torch. Raises ModelError."""
+    return Model(Network.open(path, threads=threads))
+
+
+def outcome(diagnoses: Sequence[Diagnosis], fail_on: Sequence[str]) -> int:
+    """Return the exit code of a run: 3 where a result in `fail_on` was reached, else 4 for any input unfit, else 0.
+
+    fail_on : "fault", a class, "undecided", "unfamiliar"; "never" matches nothing
+    """
+    wanted = set(fail_on) - {"never"}
+    if any(reached(d, wanted) for d in diagnoses):
+        return 3
+    return 4 if any(d.status in ("error", "unusable") for d in diagnoses) else 0
+
+
+def reached(diagnosis: Diagnosis, wanted: set[str]) -> bool:
+    """Whether a diagnosis is one that the user wants to fail on."""
+    return bool(
+        ("fault" in wanted and diagnosis.fault)
+        or diagnosis.status in wanted & {"undecided", "unfamiliar"}
+        or (diagnosis.verdict is not None and diagnosis.verdict in wanted)
+    )
