@@ -1,0 +1,52 @@
+# `make` alone prints the targets. Every target sets up .venv itself.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test check format docs bench clean
+
+help:
+	@echo "make install   create .venv with everything a developer needs"
+	@echo "make demo      simulate a bearing rig and a gearbox, train, diagnose unseen machines (a few minutes)"
+	@echo "make test      run the tests (no network; real recordings are used where they are there)"
+	@echo "make check     lint, format check, types, and whether the generated docs are up to date"
+	@echo "make format    format and fix the code"
+	@echo "make docs      generate docs/cli.md from the command line"
+	@echo "make bench     measure what docs/benchmarks.md states (needs the real recordings; half an hour)"
+	@echo "make clean     remove .venv, caches and the demo's output"
+
+install: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	@touch $(STAMP)
+
+demo: install
+	@PATH="$(CURDIR)/$(BIN):$$PATH" sh docs/demo.sh
+
+test: install
+	$(BIN)/python -m pytest -q
+
+check: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python docs/generate.py --check
+
+format: install
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+docs: install
+	$(BIN)/python docs/generate.py
+
+bench: install
+	$(BIN)/python benchmarks/cwru_time.py
+	$(BIN)/python benchmarks/start_up.py
+
+clean:
+	rm -rf $(VENV) demo build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
