@@ -32,6 +32,9 @@ from faultdx.splits import NAMES
 SCHEMA = "faultdx.prepared/1"
 _CHUNK_BYTES = 1 << 17  # small enough for a shuffled read of single segments, large enough to stream
 
+# What h5py and numpy raise on a damaged or foreign file: seen by flipping bytes all over one.
+_UNREADABLE = (LookupError, ArithmeticError, AttributeError, ValueError, TypeError, OSError, RuntimeError)
+
 TEXT_COLUMNS = ("path", "sha256", "label", "specimen", "condition", "asset", "unit")
 NUMBER_COLUMNS = ("rpm", "source_rate_hz", "samples", "rms")
 
@@ -98,16 +101,21 @@ class Writer:
         for name, value in attributes.items():
             texts = [show(v) for v in value] if isinstance(value, list) else []  # a folder's name need not be UTF-8
             self._file.attrs[name] = np.array(texts, dtype=_text_type()) if isinstance(value, list) else value
-        meta = json.dumps(
-            {
-                "records": {k: [str(v) for v in vs] for k, vs in records.items()},
-                "attributes": dict(attributes),
-            },
-            sort_keys=True,
-            default=str,
-        )
-        self._hash.update(meta.encode("utf-8", "backslashreplace"))
-        self._file.attrs["digest"] = self._hash.hexdigest()
+        self._file.attrs["digest"] = _digest(self._file)
+
+
+def _digest(file: Any) -> str:
+    """Return the digest of everything in the file: of the segments and columns, the records table, the attributes."""
+    table = {
+        k: (d.asstr()[:].tolist() if k not in NUMBER_COLUMNS else d[:].tolist()) for k, d in file["records"].items()
+    }
+    attributes = {
+        k: v.tolist() if isinstance(v, np.ndarray | np.generic) else str(v)
+        for k, v in file.attrs.items()
+        if k != "digest"
+    }
+    text = json.dumps({"records": table, "attributes": attributes}, sort_keys=True, ensure_ascii=True)
+    return hashlib.sha256(text.encode("ascii")).hexdigest()
 
 
 def _text_type() -> Any:
@@ -160,6 +168,7 @@ class Prepared:
         self.segment = int(attrs["segment"])
         self.config: dict[str, Any] = json.loads(attrs["config"])
         self.digest = str(attrs["digest"])
+        self._data_digest = str(attrs["data_digest"])
         self.split = {
             "method": str(attrs["split_method"]),
             "level": str(attrs["split_level"]),
@@ -180,6 +189,8 @@ class Prepared:
             or any(c.shape != (n,) for c in (self.label, self.record, self.start, self.side, self.snr_db, self.noise))
         ):
             raise KeyError("shapes that do not fit each other")
+        if file["segments"].dtype != np.float32 or "normalize" not in self.config:
+            raise KeyError("segments or config of another kind")
         if n and (self.label.min() < 0 or self.label.max() >= len(self.classes)):
             raise KeyError("labels outside the classes")
 
@@ -189,9 +200,12 @@ class Prepared:
         return bool(np.any(self.noise >= 0))
 
     def records(self) -> dict[str, npt.NDArray[Any]]:
-        """Return the records table, column by column; text as str."""
-        table = self._file["records"]
-        return {k: (d.asstr()[:] if k not in NUMBER_COLUMNS else d[:]) for k, d in table.items()}
+        """Return the records table, column by column; text as str. Raises DatasetError if damaged."""
+        try:
+            table = self._file["records"]
+            return {k: (d.asstr()[:] if k not in NUMBER_COLUMNS else d[:]) for k, d in table.items()}
+        except _UNREADABLE as error:
+            raise DatasetError(f"{show(self.path)}: is damaged (its records table): prepare it again") from error
 
     def rows(self, side: str) -> npt.NDArray[np.int64]:
         """Return the segment numbers of "train", "val" or "test"."""
@@ -206,7 +220,7 @@ class Prepared:
             if high - low <= 2 * rows.size:  # nearly everything between: one run, then choose
                 return np.asarray(self._file["segments"][low:high][rows - low], dtype=np.float32)
             return np.asarray(self._file["segments"][rows], dtype=np.float32)
-        except OSError as error:
+        except (OSError, RuntimeError) as error:
             raise DatasetError(
                 f"{show(self.path)}: is damaged (a chunk fails its checksum): prepare it again"
             ) from error
@@ -244,7 +258,11 @@ class Prepared:
             digest.update(self.segments(np.arange(at, min(at + step, len(self.label)))).tobytes())
         for column in (self.label, self.record, self.start, self.side, self.snr_db, self.noise):
             digest.update(column.tobytes())
-        if digest.hexdigest() != str(self._file.attrs["data_digest"]):
+        try:
+            whole = _digest(self._file)
+        except _UNREADABLE as error:
+            raise DatasetError(f"{show(self.path)}: is damaged (its records table): prepare it again") from error
+        if digest.hexdigest() != self._data_digest or whole != self.digest:
             raise DatasetError(f"{show(self.path)}: is damaged (its content fails its digest): prepare it again")
 
     def noise_kind(self, row: int) -> str | None:
@@ -270,13 +288,13 @@ def open_prepared(path: str | Path) -> Iterator[Prepared]:
     with file:
         try:
             schema = file.attrs.get("schema")
-        except (OSError, RuntimeError, ValueError, TypeError):  # an attribute that cannot be decoded
+        except _UNREADABLE:  # an attribute that cannot be decoded
             schema = None
         if not isinstance(schema, str) or schema != SCHEMA:
             what = f"has the schema {schema!r}" if isinstance(schema, str) else "is HDF5, but not a prepared file"
             raise DatasetError(f"{name}: {what}; this version reads {SCHEMA}: prepare it again")
         try:
             prepared = Prepared(file, str(path))
-        except (LookupError, ArithmeticError, AttributeError, ValueError, TypeError, OSError, RuntimeError) as error:
+        except (*_UNREADABLE, MemoryError) as error:
             raise DatasetError(f"{name}: is damaged or incomplete ({error}): prepare it again") from error
         yield prepared

@@ -67,9 +67,14 @@ class Network:
         self.segment = int(info["segment_samples"])
         self.temperature = float(info["temperature"])
         self._session = _session(onnx, where, threads)
-        outputs = [o.name for o in self._session.get_outputs()]
-        shape = self._session.get_inputs()[0].shape
-        if outputs[:1] != ["logits"] or list(shape[1:]) != [len(self.channels), self.segment]:
+        takes = [
+            (i.name, i.type, i.shape[1:], any(isinstance(n, int) for n in i.shape[:1]))
+            for i in self._session.get_inputs()
+        ]
+        gives = [(o.name, o.shape[1:]) for o in self._session.get_outputs()][:1]
+        if takes != [("segments", "tensor(float)", [len(self.channels), self.segment], False)] or gives != [
+            ("logits", [len(self.classes)])
+        ]:
             raise ModelError(f"{where}: model.onnx does not fit model.json: copy the folder again")
 
     @classmethod
@@ -132,10 +137,12 @@ def _checked(data: bytes, path: Path) -> dict[str, Any]:
         raise ModelError(f"{name}: is not JSON: copy the model folder again") from error
     if not isinstance(info, dict) or info.get("schema") != SCHEMA:
         found = info.get("schema") if isinstance(info, dict) else None
+        found = found[:40] if isinstance(found, str) else None
         raise ModelError(
             f"{name}: has the schema {found!r}; this version reads {SCHEMA}: train again or update faultdx"
         )
     problems = [key for key, test in _TESTS.items() if key not in info or not _holds(test, info[key])]
+    problems += ["split"] if not isinstance(info.get("split", {}), dict) else []
     if problems:
         raise ModelError(f"{name}: missing or absurd: {', '.join(problems)}: copy the model folder again")
     if not set(info["healthy"]) <= set(info["classes"]):
@@ -156,7 +163,16 @@ def _names(value: Any, low: int, high: int) -> bool:
 
 def _number(value: Any, low: float, high: float) -> bool:
     return (
-        isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and low <= value <= high
+        isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high and math.isfinite(value)
+    )
+
+
+def _range(value: Any) -> bool:
+    return (
+        isinstance(value, list)
+        and len(value) == 2
+        and all(_number(x, 0, 1e300) for x in value)
+        and value == sorted(value)
     )
 
 
@@ -170,5 +186,5 @@ _TESTS: Mapping[str, Any] = {
     "temperature": lambda v: _number(v, 1e-3, 1e3),
     "min_confidence": lambda v: _number(v, 0, 1),
     "weights": lambda v: isinstance(v["onnx_sha256"], str) and len(v["onnx_sha256"]) == 64,
-    "envelope": lambda v: all(_number(x, 0, 1e300) for x in v["rms"]) and len(v["rms"]) == 2,
+    "envelope": lambda v: _range(v["rms"]) and (v.get("rpm") is None or _range(v["rpm"])),
 }

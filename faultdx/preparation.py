@@ -20,17 +20,19 @@ import numpy as np
 import numpy.typing as npt
 
 from faultdx.config import HEALTHY_NAMES, PrepareConfig
+from faultdx.cutting import Cutting, cut_record, resampled_length, starts_of
 from faultdx.dataset import Block, created
 from faultdx.errors import ConfigError, DatasetError, OutputError, RecordError
 from faultdx.files import check_target, show
+from faultdx.records.opening import STANDARD_INPUT
 from faultdx.records.record import Record
 from faultdx.records.source import Item, read_item
-from faultdx.signals.noise import KINDS, add_noise, segment_rng
-from faultdx.signals.resampling import ratio, resample
-from faultdx.signals.segments import Part, cut, normalize, segment_starts, split_in_time
+from faultdx.signals.noise import KINDS
+from faultdx.signals.resampling import ratio
 from faultdx.splits import NAMES, Shares, SplitPlan, Subject, plan_split
 
 Progress = Callable[[str, int, int], None]
+_HIGHEST = 1e30  # float32 ends at 3e38, and noise of -60 dB is a thousand times the signal
 
 
 @dataclass(frozen=True)
@@ -67,15 +69,6 @@ class Summary:
     notes: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class _Plan:
-    """Everything the second pass needs besides the record."""
-
-    config: PrepareConfig
-    rate_hz: float
-    method: str
-
-
 def _learn(item: Item, labels: str) -> Known | RecordError:
     try:
         record = read_item(item)
@@ -93,6 +86,12 @@ def _known(record: Record, labels: str) -> Known:
             else f"its columns are {', '.join(['label', *record.details]) or 'none'}"
         )
         raise RecordError(f"{show(record.path)}: no {labels} is known for this record: {cure}", record.path)
+    peak = float(np.max(np.abs(record.signal), initial=0.0))
+    if peak > _HIGHEST:
+        raise RecordError(
+            f"{show(record.path)}: its values reach {peak:.3g}, which no sensor gives: check its format and byte order",
+            record.path,
+        )
     return Known(
         path=record.path,
         sha256=record.sha256,
@@ -115,66 +114,7 @@ def _field(record: Record, name: str) -> str | None:
     return str(value) if value else None
 
 
-def _parts(samples: int, shares: Shares, plan: _Plan) -> list[Part]:
-    if plan.method == "random":
-        return [Part("random", 0, samples)]
-    return split_in_time(samples, shares, length=plan.config.segment)
-
-
-def _starts(
-    samples: int, shares: Shares, plan: _Plan, sha256: str
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int8]]:
-    """Return the starts of a record's segments and the side each is on."""
-    length, hop = plan.config.segment, plan.config.hop or plan.config.segment
-    starts, sides = [np.empty(0, np.int64)], [np.empty(0, np.int8)]
-    for part in _parts(samples, shares, plan):
-        s = segment_starts(part.start, part.stop, length=length, hop=hop)
-        starts.append(s)
-        if part.split == "random":
-            draw = segment_rng(plan.config.seed, sha256, 0, "split", 0.0).random(len(s))
-            sides.append(np.searchsorted(np.cumsum(shares)[:2], draw, side="right").astype(np.int8))
-        else:
-            sides.append(np.full(len(s), NAMES.index(part.split), np.int8))
-    return np.concatenate(starts), np.concatenate(sides)
-
-
-def _resampled_length(samples: int, from_hz: float, to_hz: float) -> int:
-    up, down = ratio(from_hz, to_hz)
-    return -(-samples * up // down)
-
-
-def cut_record(record: Record, shares: Shares, plan: _Plan) -> Block:
-    """Turn one record into the segments of the prepared file: resample, cut, add noise, normalise, in that order."""
-    config = plan.config
-    signal = resample(record.signal, from_hz=record.sampling_rate_hz, to_hz=plan.rate_hz)
-    starts, sides = _starts(signal.shape[1], shares, plan, record.sha256)
-    clean = (
-        cut(signal, starts, length=config.segment)
-        if len(starts)
-        else np.empty((0, signal.shape[0], config.segment), np.float32)
-    )
-    copies = [(kind, snr) for kind in config.noise for snr in config.snr_db]
-    if not copies:
-        out = normalize(clean, method=config.normalize, record=signal)
-        none = np.full(len(starts), -1, np.int8)
-        return Block(out, starts, sides, np.full(len(starts), np.inf, np.float32), none)
-    noisy = []
-    for kind, snr in copies:
-        for segment, start in zip(clean, starts, strict=True):
-            rng = segment_rng(config.seed, record.sha256, int(start), kind, snr)
-            noisy.append(add_noise(segment, kind=kind, snr_db=snr, rng=rng))
-    stacked = np.stack(noisy) if noisy else clean
-    n = len(starts)
-    return Block(
-        normalize(stacked, method=config.normalize, record=signal),
-        np.tile(starts, len(copies)),
-        np.tile(sides, len(copies)),
-        np.repeat([snr for _, snr in copies], n).astype(np.float32),
-        np.repeat([KINDS.index(kind) for kind, _ in copies], n).astype(np.int8),
-    )
-
-
-def _cut_item(item: Item, sha256: str, shares: Shares, plan: _Plan) -> Block:
+def _cut_item(item: Item, sha256: str, shares: Shares, plan: Cutting) -> Block:
     record = read_item(item)
     if record.sha256 != sha256:
         raise DatasetError(f"{show(item.path)}: changed while it was prepared: run prepare again")
@@ -228,7 +168,9 @@ def _without_copies(known: list[Known]) -> tuple[list[int], list[RecordError], l
 
 def _common_rate(known: Sequence[Known], config: PrepareConfig) -> tuple[float, list[str]]:
     rates = Counter(k.source_rate_hz for k in known)
-    target = config.resample_hz or min(rates)
+    # a record too short for a segment at its own rate is left out, and must not set the rate of the others
+    enough = [k.source_rate_hz for k in known if k.samples >= config.segment]
+    target = config.resample_hz or min(enough or rates)
     notes = [
         f"{n} record{'s' if n > 1 else ''} resampled from {rate:g} to {target:g} Hz, "
         + ("with an anti-aliasing filter" if rate > target else "which adds no content above its own band")
@@ -240,7 +182,7 @@ def _common_rate(known: Sequence[Known], config: PrepareConfig) -> tuple[float, 
     return target, notes
 
 
-def _check_channels(known: Sequence[Known]) -> tuple[str, ...]:
+def _check_channels(known: Sequence[Known], notes: list[str]) -> tuple[str, ...]:
     shapes: dict[int, Known] = {}
     for k in known:
         shapes.setdefault(len(k.channels), k)
@@ -250,6 +192,9 @@ def _check_channels(known: Sequence[Known]) -> tuple[str, ...]:
             f"{show(a.path)} has {n_a} channel{'s' * (n_a > 1)} ({', '.join(a.channels)}) and {show(b.path)} has {n_b} "
             f"({', '.join(b.channels)}): choose the same with --channel"
         )
+    names = sorted({", ".join(k.channels) for k in known})
+    if len(names) > 1:
+        notes.append(f"the records' channels have different names ({'; '.join(names[:6])}): taken by their order")
     return known[0].channels
 
 
@@ -272,7 +217,7 @@ def _usable(
         notes += more
     long_enough = []
     for item, k in usable:
-        have = _resampled_length(k.samples, k.source_rate_hz, rate)
+        have = resampled_length(k.samples, k.source_rate_hz, rate)
         if have >= config.segment:
             long_enough.append((item, k))
             continue
@@ -287,13 +232,13 @@ def _usable(
 
 
 def _tally(
-    known: Sequence[Known], classes: Sequence[str], plan: _Plan, shares: Sequence[Shares]
+    known: Sequence[Known], classes: Sequence[str], plan: Cutting, shares: Sequence[Shares]
 ) -> npt.NDArray[np.int64]:
     """Return how many segments each class has on each side, (classes, 3). Raises DatasetError: none to train on."""
     config = plan.config
     counts = np.zeros((len(classes), 3), np.int64)
     for k, share in zip(known, shares, strict=True):
-        _, sides = _starts(_resampled_length(k.samples, k.source_rate_hz, plan.rate_hz), share, plan, k.sha256)
+        _, sides = starts_of(resampled_length(k.samples, k.source_rate_hz, plan.rate_hz), share, plan, k.sha256)
         counts[classes.index(k.label)] += np.bincount(sides, minlength=3)
     untrained = [c for c, n in zip(classes, counts[:, 0], strict=True) if n == 0]
     if untrained:
@@ -325,14 +270,16 @@ def prepare(
     if target.is_dir():
         raise OutputError(f"{show(target)}: is a folder; name a file")
     step = progress or (lambda _stage, _done, _total: None)
+    if any(item.path == STANDARD_INPUT for item in items):
+        workers = 1  # standard input belongs to this process
     usable, skipped, rate, notes = _usable(items, config, workers, step)
     known = [k for _, k in usable]
-    channels = _check_channels(known)
+    channels = _check_channels(known, notes)
     classes = tuple(sorted({k.label for k in known}, key=lambda c: (not _is_healthy(c, config), c)))
     if len(classes) < 2:
         raise DatasetError(f"the records have a single class ({classes[0]}): a network needs two or more to tell apart")
     split = plan_split([Subject(k.label, k.specimen, k.condition) for k in known], config)
-    plan = _Plan(config, rate, split.method)
+    plan = Cutting(config, rate, split.method)
     counts = _tally(known, classes, plan, split.shares)
     notes += [
         f"class {c} has no segment in the {NAMES[side]} part"

@@ -84,7 +84,7 @@ def train(
         trainer = Trainer(prepared, config)
         if resume:
             _check_same(folder, trainer, prepared)
-            trainer.restore((folder / "last.pt").read_bytes())
+            trainer.restore(_checkpoint(folder / "last.pt"))
         elif overwrite:
             _clear(folder)  # not before everything that can refuse the start has had its say
         run = _run_info(trainer, prepared, argv)
@@ -137,6 +137,14 @@ def _clear(folder: Path) -> None:
             (folder / old).unlink(missing_ok=True)
         except OSError as error:
             raise output_error(folder / old, error) from error
+
+
+def _checkpoint(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        reason = os.strerror(error.errno or 0).lower()
+        raise ModelError(f"{show(path)}: cannot be read: {reason}; start again with --overwrite") from error
 
 
 def _comparable(config: Mapping[str, Any]) -> dict[str, Any]:

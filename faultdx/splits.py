@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -58,7 +58,12 @@ def plan_split(subjects: Sequence[Subject], config: PrepareConfig) -> SplitPlan:
     notes: list[str] = []
     if method == "auto":
         method, why = _strictest(subjects)
-        notes.append(why)
+        try:
+            found = plan_split(subjects, replace(config, split=method))
+            return replace(found, notes=(why, *found.notes))
+        except DatasetError as error:  # specimens shared by classes so that no fair deal was found
+            method = "time"
+            notes.append(f"split in time within each record: {error}")
     fractions: Shares = (config.fractions[0], config.fractions[1], config.fractions[2])
     if method in ("time", "random"):
         return SplitPlan(method, (fractions,) * len(subjects), tuple(notes))

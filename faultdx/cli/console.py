@@ -107,7 +107,9 @@ def progress() -> Iterator[Step]:
 
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+    # redirect_stdout would send the results to stderr, away from the file or the pipe that they are meant for
+    bare = not console.is_terminal
+    with Progress(*columns, console=console, transient=True, redirect_stdout=False, disable=bare) as bar:
         tasks: dict[str, Any] = {}
 
         def step(what: str, done: int, total: int) -> None:

@@ -102,7 +102,7 @@ class Network(nn.Module):
     def __init__(self, dims: Architecture) -> None:
         super().__init__()
         self.dims = dims
-        # "same" padding, so that the stem gives ceil(samples / stride) positions whatever its kernel
+        # half a kernel of zeros on each side: every sample is seen, and an odd kernel gives ceil(L / stride) positions
         self.stem = nn.Conv1d(
             dims.channels,
             dims.stem_channels,
@@ -135,7 +135,8 @@ def standardize(x: Tensor) -> Tensor:
     """Bring each segment and channel to mean 0 and standard deviation 1; a constant one to 0."""
     x = x - x[:, :, :1]  # a constant is then exactly 0; its mean alone is off by a rounding, which would become 1
     x = x - x.mean(dim=2, keepdim=True)
-    return x / (x.square().mean(dim=2, keepdim=True).sqrt() + 1e-12)
+    # clamped, not "+ 1e-12": the ONNX exporter takes so small a summand for zero and leaves it out
+    return x / x.square().mean(dim=2, keepdim=True).sqrt().clamp(min=1e-12)
 
 
 def build(dims: Architecture, *, seed: int = 0) -> Network:

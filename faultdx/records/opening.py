@@ -124,13 +124,21 @@ def _read_up_to(stream: io.RawIOBase | BinaryIO, limit_bytes: int, *, expected: 
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
+# What was read from standard input, with the stream it came from: `prepare` reads each source twice, a pipe only once.
+_spooled: tuple[object, bytes] | None = None
+
+
 def _read_standard_input(limit_bytes: int) -> bytes:
+    global _spooled
     stream = getattr(sys.stdin, "buffer", None)
     if stream is None:
         raise RecordError("standard input: is closed; pipe a recording in, or name a file", STANDARD_INPUT)
+    if _spooled is not None and _spooled[0] is stream:
+        return _spooled[1]
     try:
         data = _read_up_to(stream, limit_bytes, expected=_CHUNK_BYTES)
     except (OSError, ValueError) as error:
         raise RecordError(f"standard input: cannot be read: {error}; pipe a recording in", STANDARD_INPUT) from error
     _check_size(STANDARD_INPUT, len(data), limit_bytes)
+    _spooled = (stream, data)
     return data
