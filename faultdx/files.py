@@ -59,6 +59,7 @@ def output_error(path: str | os.PathLike[str], error: OSError) -> OutputError:
         errno.EPERM: "choose a folder that you may write to",
         errno.EROFS: "choose a folder that is not read-only",
         errno.ENAMETOOLONG: "choose a shorter name",
+        errno.EEXIST: "a part of the path is a file, not a folder: choose another path",
         errno.ENOTDIR: "a part of the path is a file, not a folder: choose another path",
     }
     cure = cures.get(error.errno or 0, "check the path and the disk")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
+from helpers import TINY, Trained, faultdx
 
 HERE = Path(__file__).resolve().parent
 
@@ -17,3 +19,40 @@ def real_data() -> Path:
     if not (folder / "cwru" / "105.mat").is_file():
         pytest.skip(f"no real recordings in {folder} (set FAULTDX_REAL_DATA to the folder that holds cwru/)")
     return folder
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """The whole chain, once a session, by the command line: simulate, prepare, train; and specimens never seen."""
+    folder = tmp_path_factory.mktemp("chain")
+    rig, prepared, run, unseen = (folder / name for name in ("rig", "rig.h5", "run", "unseen"))
+    commands: dict[str, tuple[str | Path, ...]] = {
+        "simulate": ("simulate", "bearing", "--specimens", "3", "--seconds", "1", "--out", rig),
+        "unseen": (
+            "simulate",
+            "bearing",
+            "--specimens",
+            "1",
+            "--first-specimen",
+            "3",
+            "--seconds",
+            "1",
+            "--out",
+            unseen,
+        ),
+        "prepare": ("prepare", rig, "--split", "specimen", "--out", prepared),
+        "train": ("train", prepared, *TINY, "--out", run),
+    }
+    said = {}
+    for name, command in commands.items():
+        ran = faultdx(*command)
+        assert ran.code == 0, (name, ran.err)
+        said[name] = (ran.out, ran.err)
+    return Trained(rig, prepared, run, unseen, said)
+
+
+@pytest.fixture
+def good(trained: Trained, tmp_path: Path) -> Path:
+    """A folder with one readable recording, a.mat."""
+    shutil.copy(trained.unseen / "501.mat", tmp_path / "a.mat")
+    return tmp_path

@@ -10,12 +10,12 @@ import subprocess
 import sys
 from dataclasses import replace
 from html.parser import HTMLParser
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from helpers import diagnosis_schema, validate
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -204,31 +204,6 @@ def assert_harmless(source: str) -> Page:
     return page
 
 
-def validate(value: Any, schema: dict[str, Any], root: dict[str, Any]) -> None:
-    """The part of JSON Schema that diagnosis-1.json uses."""
-    if "$ref" in schema:
-        schema = root["$defs"][schema["$ref"].rsplit("/", 1)[1]]
-    kinds = {"object": dict, "array": list, "string": str, "integer": int, "number": (int, float), "null": type(None)}
-    kinds["boolean"] = bool
-    if "type" in schema:
-        types = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
-        assert any(isinstance(value, kinds[kind]) for kind in types), (value, types)  # type: ignore[arg-type]
-    assert "const" not in schema or value == schema["const"]
-    assert "enum" not in schema or value in schema["enum"], value
-    if isinstance(value, str) and "pattern" in schema:
-        assert re.search(schema["pattern"], value)
-    if isinstance(value, (int, float)):
-        assert schema.get("minimum", -math.inf) <= value <= schema.get("maximum", math.inf)
-    if isinstance(value, list):
-        for item in value:
-            validate(item, schema.get("items", {}), root)
-    if isinstance(value, dict):
-        assert set(schema.get("required", [])) <= set(value)
-        for key, item in value.items():
-            more = schema.get("additionalProperties", True)
-            validate(item, schema.get("properties", {}).get(key, more if isinstance(more, dict) else {}), root)
-
-
 # ---- JSON
 
 
@@ -241,7 +216,7 @@ def test_json_has_the_keys_of_the_contract_in_their_order() -> None:
 
 @pytest.mark.parametrize("name", [name for name in STATUSES if name != "future"])
 def test_json_follows_the_schema_that_is_shipped(name: str) -> None:
-    schema = json.loads(resources.files("faultdx").joinpath("schema/diagnosis-1.json").read_text("utf-8"))
+    schema = diagnosis_schema()
     line = document.to_json(STATUSES[name])
     assert "\n" not in line
     validate(json.loads(line), schema, schema)

@@ -112,7 +112,7 @@ def one_line(diagnosis: Diagnosis) -> str:
         best = _best(d)
         line += f", nearest class {best[0]} ({percent(best[1])}), {_votes(d)}" if best else ""
     else:
-        line += f": {_reasons(d)}"
+        line += f": {_reasons(d).removeprefix(show(d.file) + ': ')}"
     if d.warnings and d.status not in {"unusable", "error"}:
         line += f"; {len(d.warnings)} warning{'' if len(d.warnings) == 1 else 's'}: "
         line += "; ".join(show(warning) for warning in d.warnings)
