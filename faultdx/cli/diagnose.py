@@ -92,7 +92,11 @@ def diagnose(
             done.append(replace(found, record=None, segment_probabilities=None, segment_starts_s=None))
             step("diagnosing", i + 1, len(items))
     if table:
-        console.print_table(*table_rows(done))
+        header, rows = table_rows(done)
+        console.print_table(header[:-1], [row[:-1] for row in rows])  # the notes are sentences: they go below
+        for found in done:
+            for warning in found.warnings:
+                console.note(console.one_line(f"{found.file}: {warning}"))
     if report is not None:
         console.note(f"{len(items)} report{'s' * (len(items) != 1)} in {console.one_line(str(report))}")
     code = outcome(done, fail_on or [])
