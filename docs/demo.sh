@@ -1,8 +1,9 @@
 #!/bin/sh
 # The main job, end to end, on machines that exist only on paper: simulate, prepare, train, diagnose what the training
-# never saw. `make demo` runs it; the reports are in demo/.
+# never saw. `make demo` runs it; the reports are in demo/. `sh docs/demo.sh FOLDER SEED` draws other machines.
 set -eu
 out=${1:-demo}
+seed=${2:-0}
 rm -rf "$out"
 mkdir -p "$out"
 
@@ -10,11 +11,11 @@ for rig in bearing gearbox; do
     case $rig in
         # eight classes that differ in one tooth need more machines to learn from, and less noise
         bearing) specimens=6 seconds=5 train="--epochs 8" ;;
-        gearbox) specimens=20 seconds=1.2 train="--epochs 12 --snr 0:20" ;;
+        gearbox) specimens=20 seconds=1.2 train="--epochs 16 --snr 0:20" ;;
     esac
     echo "== $rig: simulate $specimens machines of each class to learn from, and 3 others to be tried on"
-    faultdx simulate $rig --out "$out/$rig" --specimens $specimens --seconds $seconds
-    faultdx simulate $rig --out "$out/$rig-unseen" --specimens 3 --first-specimen $specimens --seconds $seconds
+    faultdx simulate $rig --out "$out/$rig" --specimens $specimens --seconds $seconds --seed $seed
+    faultdx simulate $rig --out "$out/$rig-unseen" --specimens 3 --first-specimen $specimens --seconds $seconds --seed $seed
     echo "== $rig: prepare, split by specimen"
     faultdx prepare "$out/$rig" --out "$out/$rig.h5" --split specimen
     echo "== $rig: train"

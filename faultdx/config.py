@@ -100,7 +100,7 @@ class TrainConfig:
 
     network: str = "drsn-wide"
     recipe: str = "default"
-    epochs: int = 40
+    epochs: int = 30
     batch: int = 128
     epoch_steps: int = 100
     noise: tuple[str, ...] = KINDS

@@ -15,7 +15,8 @@ def simulate(
     out: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Folder to write, new or empty.")],
     specimens: Annotated[int, typer.Option("--specimens", min=1, metavar="N", help="Specimens of each class.")] = 4,
     first_specimen: Annotated[
-        int, typer.Option("--first-specimen", min=0, metavar="N", help="Number of the first: others than an earlier run's.")
+        int,
+        typer.Option("--first-specimen", min=0, metavar="N", help="Number of the first: others than an earlier run's."),
     ] = 0,
     seconds: Annotated[float, typer.Option("--seconds", metavar="S", help="Length of each record.")] = 10.0,
     seed: Annotated[int, typer.Option("--seed", metavar="N", help="Of everything random.")] = 0,

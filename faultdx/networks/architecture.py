@@ -96,7 +96,7 @@ _PAPER_WIDTHS = (4,) * 4 + (8,) * 4 + (16,) * 4
 _PAPER_STRIDES = (2, 1, 1, 1) * 3
 _DRSN_CW = Architecture("channel-wise", 4, 3, 2, _PAPER_WIDTHS, _PAPER_STRIDES)
 # A wide first kernel (Zhang et al. 2017, WDCNN: 64 samples) and fewer, wider units.
-_DRSN_WIDE = Architecture("channel-wise", 16, 64, 16, (16, 16, 32, 32, 64, 64), (1, 1, 2, 1, 2, 1))
+_DRSN_WIDE = Architecture("channel-wise", 16, 64, 16, (16, 16, 32, 32, 64, 64), (2, 1, 2, 1, 2, 1))
 
 NETWORKS: Mapping[str, Architecture] = {
     "drsn-wide": _DRSN_WIDE,

@@ -122,7 +122,7 @@ def _axes(rows: int) -> tuple[Figure, list[Axes]]:
     figure = Figure(figsize=(8.0, height))
     grid = figure.subplots(rows, 1, sharex=True, squeeze=False)
     figure.subplots_adjust(
-        left=0.095, right=0.985, bottom=0.45 / height, top=1 - (0.22 if rows > 1 else 0.08) / height, hspace=0.28
+        left=0.095, right=0.97, bottom=0.45 / height, top=1 - (0.22 if rows > 1 else 0.08) / height, hspace=0.28
     )
     return figure, list(grid[:, 0])
 

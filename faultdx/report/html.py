@@ -186,7 +186,11 @@ def _probabilities(d: Diagnosis, model_info: Mapping[str, Any]) -> str:
     healthy = {str(name) for name in model_info.get("healthy") or ()}
     rows = []
     for name, p in ranked[:_MAX_CLASSES] + ([(f"{len(rest)} other classes", sum(p for _, p in rest))] if rest else []):
-        tags = [tag for tag, yes in (("verdict", name == d.verdict), ("healthy", name in healthy)) if yes]
+        tags = [
+            tag
+            for tag, yes in (("verdict", name == d.verdict), ("healthy", name in healthy and name != "healthy"))
+            if yes
+        ]
         tag = f' <span class="soft">({", ".join(tags)})</span>' if tags else ""
         bar = f'<div class="bar"><i style="width:{100 * min(max(p, 0.0), 1.0):.1f}%"></i></div>'
         value = html.escape(text.percent(p))
