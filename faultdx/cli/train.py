@@ -115,7 +115,7 @@ def train(
             f"test, {condition}: {100 * s['segment_accuracy']:.1f} % of {s['segments']} segments, "
             f"{100 * s['record_accuracy']:.1f} % of {s['records']} records"
         )
-    console.note(f"these are {split['level']}")
+    console.note(f"what these scores are worth: {split['level']}")
     console.out(finished.out)
 
 
