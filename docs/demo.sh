@@ -13,9 +13,9 @@ for rig in bearing gearbox; do
         bearing) specimens=6 seconds=5 train="--epochs 8" ;;
         gearbox) specimens=20 seconds=1.2 train="--epochs 16 --snr 0:20" ;;
     esac
-    echo "== $rig: simulate $specimens machines of each class to learn from, and 3 others to be tried on"
+    echo "== $rig: simulate $specimens machines of each class to learn from, and 6 others to be tried on"
     faultdx simulate $rig --out "$out/$rig" --specimens $specimens --seconds $seconds --seed $seed
-    faultdx simulate $rig --out "$out/$rig-unseen" --specimens 3 --first-specimen $specimens --seconds $seconds --seed $seed
+    faultdx simulate $rig --out "$out/$rig-unseen" --specimens 6 --first-specimen $specimens --seconds $seconds --seed $seed
     echo "== $rig: prepare, split by specimen"
     faultdx prepare "$out/$rig" --out "$out/$rig.h5" --split specimen
     echo "== $rig: train"

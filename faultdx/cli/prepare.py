@@ -141,6 +141,8 @@ def prepare(
         f"{summary.records} records, {len(summary.classes)} classes, {train} + {val} + {test} segments "
         f"(train, val, test) at {summary.sampling_rate_hz:g} Hz"
     )
+    if summary.plan.method == "random":
+        console.say("warning: the split leaks: pieces of one recording on both sides; the file says so")
     console.note(f"split: {summary.plan.method}: {summary.plan.level}")
     for text in summary.plan.notes:
         console.note(f"split: {text}")

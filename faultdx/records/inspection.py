@@ -18,6 +18,7 @@ from faultdx.records.conventions import Channel, choose, load_signal
 from faultdx.records.opening import digests, read_bytes
 from faultdx.records.reading import Opened, open_bytes, record_of, sampling_rate, settle, understand
 from faultdx.records.table import NOTHING, Declared, Item
+from faultdx.signals.spectra import level
 
 
 @dataclass(frozen=True)
@@ -76,15 +77,15 @@ class Inspection:
 def level_of(channel: str, signal: npt.NDArray[np.float32]) -> Level:
     """Return the level of `signal`, shape (samples,). About the mean: crest factor is peak / RMS, kurtosis m4 / m2²
     without the 3 taken off."""
-    x = signal.astype(np.float64)
-    mean = float(x.mean())
-    x -= mean
-    square = x * x
-    power = float(square.mean())
-    rms = math.sqrt(power)
-    peak = float(np.abs(x).max())
-    fourth = float((square * square).mean())
-    return Level(channel, mean, rms, peak, peak / rms if rms else math.nan, fourth / power**2 if power else math.nan)
+    found = level(signal)
+    return Level(
+        channel,
+        float(signal.mean(dtype=np.float64)),
+        found.rms,
+        found.peak,
+        found.crest_factor,
+        found.kurtosis,
+    )
 
 
 def inspect_file(
