@@ -4,14 +4,19 @@
 set -eu
 out=${1:-demo}
 seed=${2:-0}
-rm -rf "$out"
+if [ "$out" = demo ]; then
+    rm -rf demo
+elif [ -e "$out" ]; then
+    echo "$out: exists already; name a folder that does not" >&2
+    exit 2
+fi
 mkdir -p "$out"
 
 for rig in bearing gearbox; do
     case $rig in
         # eight classes that differ in one tooth need more machines to learn from, and less noise
-        bearing) specimens=6 seconds=5 train="--epochs 8" ;;
-        gearbox) specimens=20 seconds=1.2 train="--epochs 16 --snr 0:20" ;;
+        bearing) specimens=10 seconds=4 train="--epochs 8" ;;
+        gearbox) specimens=24 seconds=1.2 train="--epochs 16 --snr 0:20" ;;
     esac
     echo "== $rig: simulate $specimens machines of each class to learn from, and 6 others to be tried on"
     faultdx simulate $rig --out "$out/$rig" --specimens $specimens --seconds $seconds --seed $seed
@@ -22,9 +27,10 @@ for rig in bearing gearbox; do
     faultdx train "$out/$rig.h5" --out "$out/$rig-model" $train
     echo "== $rig: diagnose the machines that the training never saw"
     faultdx diagnose "$out/$rig-unseen" --model "$out/$rig-model" --quiet --json >"$out/$rig-unseen.ndjson"
-    first=$(find "$out/$rig-unseen" -name '*.mat' | sort | sed -n '1p;$p')
     # two of them as a person would see them, with their reports
-    faultdx diagnose $first --model "$out/$rig-model" --report "$out/$rig-reports"
+    first=$(find "$out/$rig-unseen" -name '*.mat' | sort | head -n 1)
+    last=$(find "$out/$rig-unseen" -name '*.mat' | sort | tail -n 1)
+    faultdx diagnose "$first" "$last" --model "$out/$rig-model" --report "$out/$rig-reports"
 done
 
 python3 - "$out" <<'EOF'

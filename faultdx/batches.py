@@ -93,7 +93,7 @@ class Sampler:
         noise = noise - noise.mean(dim=2, keepdim=True)
         noise = noise / noise.square().mean(dim=2, keepdim=True).sqrt()
         scale = torch.where(clean.view(-1, 1, 1), 0.0, 10.0 ** (-snr_db / 20)).to(self.device)
-        return x + noise.to(self.device) * scale * x.square().mean(dim=2, keepdim=True).sqrt()
+        return x + noise.to(self.device) * scale * x.std(dim=2, keepdim=True, correction=0)
 
 
 def draw(shape: tuple[int, ...], kind: str, g: torch.Generator, gain: Tensor) -> Tensor:
@@ -124,7 +124,7 @@ class Validation:
     def __init__(self, prepared: Prepared, config: TrainConfig) -> None:
         rows = prepared.rows("val")
         clean = prepared.segments(rows)
-        label, record, start = prepared.label[rows], prepared.record[rows], prepared.start[rows]
+        label, record, start = prepared.label[rows], prepared.votes(rows), prepared.start[rows]
         copies, self.classes = [clean], prepared.classes
         rng = np.random.default_rng([config.seed, 0x7A1])
         if not prepared.has_noise and len(rows):
@@ -147,4 +147,4 @@ class Validation:
         self.x = np.concatenate(copies)
         self.label = np.tile(label, len(copies))
         # a copy with other noise votes as a record of its own
-        self.record = np.concatenate([record + i * (int(prepared.record.max()) + 1) for i in range(len(copies))])
+        self.record = np.concatenate([record + i * (int(record.max(initial=0)) + 1) for i in range(len(copies))])

@@ -28,7 +28,7 @@ class PrepareConfig:
 
     segment, hop : samples at the common sampling rate; hop None means a hop of one segment, no overlap
     resample_hz : the common rate; None means the lowest rate among the records
-    normalize : none | zscore | record, stored that way (the network standardises its input in any case by default)
+    normalize : none | zscore | record, stored that way (by default the network standardises its input in any case)
     noise, snr_db : each kind at each SNR gives one noisy copy of every segment; empty means as recorded
     split, fractions : how train, val and test are told apart, and their shares
     test_on, val_on : conditions or specimens that a condition or specimen split must put there
@@ -62,6 +62,8 @@ class PrepareConfig:
         found += _one_of("normalize", (self.normalize,), NORMALIZATIONS)
         found += _one_of("noise", self.noise, KINDS)
         found += _one_of("split", (self.split,), SPLITS)
+        if self.normalize == "record" and self.noise:
+            found.append("normalize = record and noise do not go together: use --normalize none or zscore")
         if self.noise and not self.snr_db:
             found.append("noise needs an SNR: --snr DB")
         if self.snr_db and not self.noise:
@@ -169,6 +171,14 @@ RECIPES: Mapping[str, Mapping[str, Any]] = {
 }
 
 
+def recipe_fields(name: object) -> Mapping[str, Any]:
+    """Return what a recipe sets: the paper's numbers, or for "default" the defaults of the same fields."""
+    if name == "default":
+        defaults = TrainConfig()
+        return {key: getattr(defaults, key) for recipe in RECIPES.values() for key in recipe}
+    return RECIPES.get(name, {}) if isinstance(name, str) else {}
+
+
 def _one_of(name: str, values: Sequence[str], allowed: Sequence[str]) -> list[str]:
     return [f"{name} {v!r} is unknown: it is one of {', '.join(allowed)}" for v in values if v not in allowed]
 
@@ -233,6 +243,8 @@ def load(
     values: dict[str, Any] = {}
 
     def take(origin: str, given: Mapping[str, Any]) -> None:
+        # a recipe sets its fields at the layer that names it: above what lies below, under what stands beside it
+        values.update(recipe_fields(given["recipe"]) if section == "train" and "recipe" in given else {})
         for name, value in given.items():
             if name not in names:
                 problems.append(
@@ -252,9 +264,10 @@ def load(
     ]
     take("--set", {key.strip().replace("-", "_"): value for key, eq, value in pairs if eq})
     take("option", {k: v for k, v in (flags or {}).items() if v is not None and v != ()})
-    recipe: Mapping[str, Any] = RECIPES.get(values.get("recipe", "default"), {}) if kind is TrainConfig else {}
-    config = kind(**{**recipe, **values})
+    config = kind(**values)
     problems += config.problems()
+    if isinstance(config, TrainConfig) and not config.noise and (flags or {}).get("snr"):
+        problems.append("snr has no noise to set it for: --noise gaussian|pink|laplacian")
     if problems:
         raise ConfigError("; ".join(problems))
     return config

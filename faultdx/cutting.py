@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,7 +33,7 @@ def _parts(samples: int, shares: Shares, plan: Cutting) -> list[Part]:
 
 
 def starts_of(
-    samples: int, shares: Shares, plan: Cutting, sha256: str
+    samples: int, shares: Shares, plan: Cutting, key: str
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int8]]:
     """Return the starts of a record's segments and the side each is on."""
     length, hop = plan.config.segment, plan.config.hop or plan.config.segment
@@ -41,7 +42,7 @@ def starts_of(
         s = segment_starts(part.start, part.stop, length=length, hop=hop)
         starts.append(s)
         if part.split == "random":
-            draw = segment_rng(plan.config.seed, sha256, 0, "split", 0.0).random(len(s))
+            draw = segment_rng(plan.config.seed, key, 0, "split", 0.0).random(len(s))
             sides.append(np.searchsorted(np.cumsum(shares)[:2], draw, side="right").astype(np.int8))
         else:
             sides.append(np.full(len(s), NAMES.index(part.split), np.int8))
@@ -54,11 +55,17 @@ def resampled_length(samples: int, from_hz: float, to_hz: float) -> int:
     return -(-samples * up // down)
 
 
+def record_key(record: Record) -> str:
+    """Return the digest of what was read of a recording: its name by content, whatever file it came from."""
+    return hashlib.sha256(record.signal.tobytes()).hexdigest()
+
+
 def cut_record(record: Record, shares: Shares, plan: Cutting) -> Block:
     """Turn one record into the segments of the prepared file: resample, cut, add noise, normalise, in that order."""
     config = plan.config
     signal = resample(record.signal, from_hz=record.sampling_rate_hz, to_hz=plan.rate_hz)
-    starts, sides = starts_of(signal.shape[1], shares, plan, record.sha256)
+    key = record_key(record)
+    starts, sides = starts_of(signal.shape[1], shares, plan, key)
     clean = (
         cut(signal, starts, length=config.segment)
         if len(starts)
@@ -72,14 +79,16 @@ def cut_record(record: Record, shares: Shares, plan: Cutting) -> Block:
     noisy = []
     for kind, snr in copies:
         for segment, start in zip(clean, starts, strict=True):
-            rng = segment_rng(config.seed, record.sha256, int(start), kind, snr)
+            rng = segment_rng(config.seed, key, int(start), kind, snr)
             noisy.append(add_noise(segment, kind=kind, snr_db=snr, rng=rng))
     stacked = np.stack(noisy) if noisy else clean
+    # no SNR is defined for a constant channel; in float32 the variance of a constant need not be 0
+    silent = np.var(clean, axis=-1, dtype=np.float64).min(axis=-1, initial=np.inf) == 0
     n = len(starts)
     return Block(
         normalize(stacked, method=config.normalize, record=signal),
         np.tile(starts, len(copies)),
         np.tile(sides, len(copies)),
-        np.repeat([snr for _, snr in copies], n).astype(np.float32),
+        np.where(np.tile(silent, len(copies)), np.nan, np.repeat([snr for _, snr in copies], n)).astype(np.float32),
         np.repeat([KINDS.index(kind) for kind, _ in copies], n).astype(np.int8),
     )

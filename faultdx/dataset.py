@@ -5,7 +5,8 @@
     /start     first sample of the segment, at the common rate      /split   0 train, 1 val, 2 test
     /snr_db    SNR of the added noise, +inf where none was added    /noise   index into `noise_kinds`, -1 for none
     /records/  one dataset a column: path, sha256, label, specimen, condition, asset, rpm, ...
-    attributes: schema, version, config (JSON), classes, healthy, sampling_rate_hz, segment, channels, split_*, digest
+    attributes: schema, version, config and declared (JSON), classes, healthy, sampling_rate_hz, segment, channels,
+                split_*, leakage, seed, noise_kinds, data_digest, digest
 
 Numpy and h5py only; h5py is imported when a file is opened.
 """
@@ -265,9 +266,23 @@ class Prepared:
         if digest.hexdigest() != self._data_digest or whole != self.digest:
             raise DatasetError(f"{show(self.path)}: is damaged (its content fails its digest): prepare it again")
 
-    def noise_kind(self, row: int) -> str | None:
-        """Return the kind of noise added to a segment, or None."""
-        return KINDS[self.noise[row]] if self.noise[row] >= 0 else None
+    def noise_copies(self) -> list[tuple[str, float, npt.NDArray[np.bool_]]]:
+        """Return each kind and SNR of noise in the file with the mask of its segments; empty where there is none.
+
+        A constant segment has no SNR and is in none of them.
+        """
+        level = np.nan_to_num(self.snr_db, nan=np.inf)
+        kinds_and_levels = sorted(
+            {(int(k), float(s)) for k, s in zip(self.noise, level, strict=True) if k >= 0 and np.isfinite(s)}
+        )
+        return [(KINDS[k], s, (self.noise == k) & (level == s)) for k, s in kinds_and_levels]
+
+    def votes(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Return which record each of `rows` votes for: a copy with other noise votes as a record of its own."""
+        out = self.record[rows].copy()
+        for i, (_, _, mask) in enumerate(self.noise_copies()):
+            out[mask[rows]] += i * (int(self.record.max()) + 1)
+        return out
 
 
 @contextmanager

@@ -11,15 +11,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from faultdx.errors import RecordError
+from faultdx.errors import ConfigError, RecordError
 from faultdx.files import show
 from faultdx.inference import Network
-from faultdx.records.reading import open_item, record_of
+from faultdx.records.reading import open_item, record_of, understand
 from faultdx.records.record import Record
 from faultdx.records.source import Item
-from faultdx.signals.resampling import resample
+from faultdx.signals.resampling import ratio, resample
 from faultdx.signals.segments import cut, normalize, segment_starts
-from faultdx.signals.spectra import level
+from faultdx.signals.spectra import level, rms_of
 from faultdx.voting import pool
 
 SCHEMA = "faultdx.diagnosis/1"
@@ -45,7 +45,7 @@ class Diagnosis:
     confidence : of the verdict, 0..1; agreement : share of segments that vote for the verdict
     probabilities : class -> probability, in the model's class order
     segment_probabilities : shape (segments, classes); segment_starts_s : shape (segments,), s. For the report
-    record : the recording as diagnosed (resampled, channel chosen), for the report; None after an error
+    record : the recording as read, its channel chosen, before resampling; for the report; None after an error
     """
 
     file: str
@@ -106,11 +106,9 @@ class Model:
         """
         opened = open_item(item.path)
         if not (item.flags.channels or item.declared.channels):
-            trained = replace(item, flags=replace(item.flags, channels=self._network.channels))
-            try:
-                return record_of(opened, trained)
-            except RecordError:
-                pass  # other names: take what the file's own convention offers, and count the channels later
+            there = {c.name.lower() for c in understand(opened, item).channels}
+            if {c.lower() for c in self._network.channels} <= there:
+                item = replace(item, flags=replace(item.flags, channels=self._network.channels))
         return record_of(opened, item)
 
     def diagnose(self, record: Record, *, min_confidence: float | None = None) -> Diagnosis:
@@ -163,6 +161,10 @@ class Model:
                 f"{wanted} ({', '.join(net.channels[:8])}): choose with --channel"
             )
             return Check("channels", record.signal.shape[0], wanted, "refuse", message)
+        try:
+            ratio(rate, net.sampling_rate_hz)
+        except ConfigError as error:
+            return Check("sampling_rate", rate, net.sampling_rate_hz, "refuse", str(error))
         if rate < net.sampling_rate_hz * (1 - 1e-4):
             message = (
                 f"it is sampled at {rate:g} Hz and the model needs {net.sampling_rate_hz:g} Hz: the upper part of the "
@@ -183,6 +185,11 @@ class Model:
         if abs(record.sampling_rate_hz - net.sampling_rate_hz) > 1e-4 * net.sampling_rate_hz:
             signal = resample(signal, from_hz=record.sampling_rate_hz, to_hz=net.sampling_rate_hz)
             warnings.append(f"resampled from {record.sampling_rate_hz:g} to {net.sampling_rate_hz:g} Hz for the model")
+        if [c.lower() for c in record.channels] != [c.lower() for c in net.channels]:
+            warnings.append(
+                f"its channel is {', '.join(record.channels[:8])} and the model was trained on "
+                f"{', '.join(net.channels[:8])}: another sensor or place is another machine to a network"
+            )
         checked = self._level_check(record)
         quality += checked
         warnings += [c.message for c in checked]
@@ -216,7 +223,7 @@ class Model:
 
     def _level_check(self, record: Record) -> list[Check]:
         low, high = self.info["envelope"]["rms"]
-        rms = float(np.sqrt(np.mean(np.square(record.signal, dtype=np.float64))))
+        rms = rms_of(record.signal)
         if low / LEVEL_FACTOR <= rms <= high * LEVEL_FACTOR:
             return []
         limit = low / LEVEL_FACTOR if rms < low else high * LEVEL_FACTOR

@@ -82,24 +82,37 @@ def evaluate_side(
 ) -> dict[str, dict[str, Any]]:
     """Score `model` on "val" or "test": as prepared, and with each noise kind at each SNR added.
 
-    Returns {"clean": scores, "gaussian -4 dB": scores, ...}; "as prepared" in place of "clean" where the file holds
-    noise already (then nothing is added to it). Empty when that side has no segments.
+    Returns {"clean": scores, "gaussian -4 dB": scores, ...}. Where the file holds noise already nothing is added, and
+    each kind and SNR in it is a condition of its own. Empty when that side has no segments.
     """
     rows = prepared.rows(side)
     if not rows.size:
         return {}
-    conditions: list[tuple[str, str, float]] = [("as prepared" if prepared.has_noise else "clean", "", 0.0)]
-    if not prepared.has_noise:
-        conditions += [(f"{kind} {snr:g} dB", kind, snr) for kind in noise for snr in snr_db]
-    out: dict[str, dict[str, Any]] = {}
-    label, record, start = prepared.label[rows], prepared.record[rows], prepared.start[rows]
-    for name, kind, snr in conditions:
-        found = []
-        for at in range(0, len(rows), _BATCH):
-            part = slice(at, at + _BATCH)
-            x = prepared.segments(rows[part])
-            if kind:
-                x = with_noise(x, kind=kind, snr_db=snr, seed=seed, record=record[part], start=start[part])
-            found.append(model.probabilities(x))
-        out[name] = score(np.concatenate(found), label, record, prepared.classes)
+    if prepared.has_noise:
+        copies = [(f"{kind} {snr:g} dB", rows[mask[rows]]) for kind, snr, mask in prepared.noise_copies()]
+        return {name: _score_rows(model, prepared, mine) for name, mine in copies if mine.size}
+    out = {"clean": _score_rows(model, prepared, rows)}
+    for kind in noise:
+        for snr in snr_db:
+            out[f"{kind} {snr:g} dB"] = _score_rows(model, prepared, rows, kind=kind, snr_db=snr, seed=seed)
     return out
+
+
+def _score_rows(
+    model: Classifier,
+    prepared: Prepared,
+    rows: npt.NDArray[np.int64],
+    *,
+    kind: str = "",
+    snr_db: float = 0.0,
+    seed: int = 0,
+) -> dict[str, Any]:
+    label, record, start = prepared.label[rows], prepared.record[rows], prepared.start[rows]
+    found = []
+    for at in range(0, len(rows), _BATCH):
+        part = slice(at, at + _BATCH)
+        x = prepared.segments(rows[part])
+        if kind:
+            x = with_noise(x, kind=kind, snr_db=snr_db, seed=seed, record=record[part], start=start[part])
+        found.append(model.probabilities(x))
+    return score(np.concatenate(found), label, record, prepared.classes)

@@ -80,16 +80,20 @@ def network_info(network: Network, name: str) -> dict[str, Any]:
     }
 
 
-def write_model(folder: Path, *, onnx: bytes, safetensors: bytes, info: Mapping[str, Any], card: str) -> None:
-    """Write the model folder, model.json last: it holds the digests of the others, so a half-copied folder shows."""
-    weights = {
+def weight_digests(onnx: bytes, safetensors: bytes) -> dict[str, str]:
+    """Return the digests of the two forms of the weights, as they stand in model.json."""
+    return {
         "onnx_sha256": hashlib.sha256(onnx).hexdigest(),
         "safetensors_sha256": hashlib.sha256(safetensors).hexdigest(),
     }
+
+
+def write_model(folder: Path, *, onnx: bytes, safetensors: bytes, info: Mapping[str, Any], card: str) -> None:
+    """Write the model folder, model.json last: it holds the digests of the others, so a half-copied folder shows."""
     atomic_write(folder / "model.onnx", onnx)
     atomic_write(folder / "model.safetensors", safetensors)
     atomic_write(folder / "MODEL_CARD.md", card)
-    atomic_write(folder / "model.json", to_json({**info, "weights": weights}))
+    atomic_write(folder / "model.json", to_json(info))
 
 
 def to_json(info: Mapping[str, Any]) -> str:

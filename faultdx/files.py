@@ -11,12 +11,16 @@ import contextlib
 import errno
 import os
 import shutil
+import time
 import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 
 from faultdx.errors import OutputError
 
+_SUFFIX = ".faultdx-tmp"
+_swept: set[Path] = set()
+_STALE_S = 3600.0  # seconds after which a temporary file of a dead process is rubbish
 _SPELLED_OUT = {
     "Cc",
     "Cf",
@@ -106,6 +110,37 @@ def _sync_folder(folder: Path) -> None:
         os.close(fd)
 
 
+def _temporary(target: Path) -> Path:
+    # cut by bytes, which is what a file system counts
+    return target.parent / f".{os.fsdecode(os.fsencode(target.name)[:200])}.{os.getpid()}{_SUFFIX}"
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what killed processes left in `folder`: the process is gone, and the file is an hour old. Once a folder.
+
+    The hour is for processes of another container on the same folder, whose numbers mean nothing here.
+    """
+    if folder in _swept:
+        return
+    _swept.add(folder)
+    for path in folder.glob(f".*{_SUFFIX}"):
+        pid = path.name.removesuffix(_SUFFIX).rpartition(".")[2]
+        with contextlib.suppress(OSError):
+            old = time.time() - path.stat().st_mtime > _STALE_S
+            if old and pid.isdecimal() and not _alive(int(pid)):
+                path.unlink()
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:  # it is there, and not ours
+        return True
+    return True
+
+
 @contextlib.contextmanager
 def replacing(path: str | os.PathLike[str], *, overwrite: bool = True) -> Iterator[Path]:
     """Give a temporary path in the folder of `path`; when the block ends well, sync it and rename it to `path`.
@@ -113,13 +148,13 @@ def replacing(path: str | os.PathLike[str], *, overwrite: bool = True) -> Iterat
     When the block raises, the temporary file is removed and `path` is as it was. OSError comes out as OutputError.
     """
     target = Path(path)
-    # cut by bytes, which is what a file system counts
-    temporary = target.parent / f".{os.fsdecode(os.fsencode(target.name)[:200])}.{os.getpid()}.tmp"
+    temporary = _temporary(target)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         if not overwrite and target.exists():
             raise OutputError(f"{show(target)}: exists already; --overwrite replaces it")
         temporary.unlink(missing_ok=True)  # of a killed process that had this number; in a container it often had
+        _sweep(target.parent)
         yield temporary
         fd = os.open(temporary, os.O_RDONLY | os.O_CLOEXEC)
         try:

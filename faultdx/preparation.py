@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from faultdx.config import HEALTHY_NAMES, PrepareConfig
-from faultdx.cutting import Cutting, cut_record, resampled_length, starts_of
+from faultdx.cutting import Cutting, cut_record, record_key, resampled_length, starts_of
 from faultdx.dataset import Block, created
 from faultdx.errors import ConfigError, DatasetError, OutputError, RecordError
 from faultdx.files import check_target, show
@@ -28,7 +28,7 @@ from faultdx.records.opening import STANDARD_INPUT
 from faultdx.records.record import Record
 from faultdx.records.source import Item, read_item
 from faultdx.signals.noise import KINDS
-from faultdx.signals.resampling import ratio
+from faultdx.signals.spectra import rms_of
 from faultdx.splits import NAMES, Shares, SplitPlan, Subject, plan_split
 
 Progress = Callable[[str, int, int], None]
@@ -41,6 +41,7 @@ class Known:
 
     path: str
     sha256: str
+    key: str
     label: str
     specimen: str | None
     condition: str | None
@@ -95,6 +96,7 @@ def _known(record: Record, labels: str) -> Known:
     return Known(
         path=record.path,
         sha256=record.sha256,
+        key=record_key(record),
         label=label,
         specimen=record.specimen,
         condition=record.condition,
@@ -104,7 +106,7 @@ def _known(record: Record, labels: str) -> Known:
         source_rate_hz=record.sampling_rate_hz,
         samples=record.signal.shape[1],
         channels=record.channels,
-        rms=float(np.sqrt(np.mean(np.square(record.signal, dtype=np.float64)))),
+        rms=rms_of(record.signal),
         notes=record.notes,
     )
 
@@ -146,40 +148,57 @@ def _in_order(work: Callable[..., Any], tasks: Sequence[tuple[Any, ...]], worker
 
 
 def _without_copies(known: list[Known]) -> tuple[list[int], list[RecordError], list[str]]:
-    """Return which records to keep: the same bytes twice would stand on both sides of a split."""
-    first: dict[tuple[str, tuple[str, ...]], Known] = {}
+    """Return which records to keep: the same samples twice would stand on both sides of a split."""
+    first: dict[str, Known] = {}
     keep, refused, notes = [], [], []
     for i, record in enumerate(known):
-        earlier = first.setdefault((record.sha256, record.channels), record)
+        earlier = first.setdefault(record.key, record)
         if earlier is record:
             keep.append(i)
         elif earlier.label != record.label:
             refused.append(
                 RecordError(
-                    f"{show(record.path)}: has the same bytes as {show(earlier.path)} and another label "
+                    f"{show(record.path)}: has the same samples as {show(earlier.path)} and another label "
                     f"({record.label}, {earlier.label}): correct the labels",
                     record.path,
                 )
             )
         else:
-            notes.append(f"{show(record.path)}: left out, the same bytes as {show(earlier.path)}")
+            notes.append(f"{show(record.path)}: left out, the same samples as {show(earlier.path)}")
     return keep, refused, notes
 
 
-def _common_rate(known: Sequence[Known], config: PrepareConfig) -> tuple[float, list[str]]:
-    rates = Counter(k.source_rate_hz for k in known)
+def _common_rate(known: Sequence[Known], config: PrepareConfig) -> float:
     # a record too short for a segment at its own rate is left out, and must not set the rate of the others
+    rates = [k.source_rate_hz for k in known]
     enough = [k.source_rate_hz for k in known if k.samples >= config.segment]
-    target = config.resample_hz or min(enough or rates)
-    notes = [
-        f"{n} record{'s' if n > 1 else ''} resampled from {rate:g} to {target:g} Hz, "
-        + ("with an anti-aliasing filter" if rate > target else "which adds no content above its own band")
-        for rate, n in sorted(rates.items())
-        if rate != target
+    return config.resample_hz or min(enough or rates)
+
+
+def _unfit(k: Known, rate: float, config: PrepareConfig) -> str | None:
+    """Return why a record cannot give a segment at the common rate, or None."""
+    if k.source_rate_hz < rate:
+        return (
+            f"is sampled at {k.source_rate_hz:g} Hz, below the common {rate:g} Hz: the upper part of the spectrum is "
+            "not in it; choose a lower --resample"
+        )
+    try:
+        have = resampled_length(k.samples, k.source_rate_hz, rate)
+    except ConfigError as error:
+        return str(error)
+    if have < config.segment:
+        return (
+            f"is shorter ({have} samples at {rate:g} Hz) than a segment of {config.segment}: choose a shorter --segment"
+        )
+    return None
+
+
+def _resampling_notes(known: Sequence[Known], rate: float) -> list[str]:
+    return [
+        f"{n} record{'s' if n > 1 else ''} resampled from {source:g} to {rate:g} Hz, with an anti-aliasing filter"
+        for source, n in sorted(Counter(k.source_rate_hz for k in known).items())
+        if source != rate
     ]
-    for rate in rates:
-        ratio(rate, target)
-    return target, notes
 
 
 def _check_channels(known: Sequence[Known], notes: list[str]) -> tuple[str, ...]:
@@ -211,24 +230,18 @@ def _usable(
     keep, refused, notes = _without_copies([k for _, k in usable])
     skipped += refused
     usable = [usable[i] for i in keep]
-    rate = 0.0
-    if usable:
-        rate, more = _common_rate([k for _, k in usable], config)
-        notes += more
-    long_enough = []
+    rate = _common_rate([k for _, k in usable], config) if usable else 0.0
+    fit = []
     for item, k in usable:
-        have = resampled_length(k.samples, k.source_rate_hz, rate)
-        if have >= config.segment:
-            long_enough.append((item, k))
-            continue
-        text = (
-            f"{show(k.path)}: is shorter ({have} samples at {rate:g} Hz) than a segment of {config.segment}: "
-            "choose a shorter --segment"
-        )
-        skipped.append(RecordError(text, k.path))
-    if not long_enough:
+        why = _unfit(k, rate, config)
+        if why is None:
+            fit.append((item, k))
+        else:
+            skipped.append(RecordError(f"{show(k.path)}: {why}", k.path))
+    notes += _resampling_notes([k for _, k in fit], rate)
+    if not fit:
         raise DatasetError(f"no record can be used; the first reason: {skipped[0]}" if skipped else "no records found")
-    return long_enough, skipped, rate, notes
+    return fit, skipped, rate, notes
 
 
 def _tally(
@@ -238,7 +251,7 @@ def _tally(
     config = plan.config
     counts = np.zeros((len(classes), 3), np.int64)
     for k, share in zip(known, shares, strict=True):
-        _, sides = starts_of(resampled_length(k.samples, k.source_rate_hz, plan.rate_hz), share, plan, k.sha256)
+        _, sides = starts_of(resampled_length(k.samples, k.source_rate_hz, plan.rate_hz), share, plan, k.key)
         counts[classes.index(k.label)] += np.bincount(sides, minlength=3)
     untrained = [c for c, n in zip(classes, counts[:, 0], strict=True) if n == 0]
     if untrained:
@@ -309,6 +322,7 @@ def prepare(
             _table(known),
             {
                 "config": json.dumps(asdict(config), sort_keys=True),
+                "declared": json.dumps(_declared(usable[0][0]), sort_keys=True),
                 "classes": list(classes),
                 "healthy": list(healthy),
                 "channels": list(channels),
@@ -335,6 +349,18 @@ def prepare(
         skipped=tuple(skipped),
         notes=tuple(notes),
     )
+
+
+def _declared(item: Item) -> dict[str, Any]:
+    """Return what the command line declared of every record: the rest of the file's configuration."""
+    flags = item.flags
+    return {
+        "sampling_rate_hz": flags.sampling_rate_hz,
+        "rpm": flags.rpm,
+        "channels": list(flags.channels),
+        "variable": flags.variable,
+        "unit": flags.unit,
+    }
 
 
 def _is_healthy(label: str, config: PrepareConfig) -> bool:

@@ -22,7 +22,7 @@ from faultdx.config import TrainConfig, to_toml
 from faultdx.dataset import Prepared, open_prepared
 from faultdx.errors import ConfigError, ModelError, OutputError
 from faultdx.evaluation import evaluate_side
-from faultdx.export import network_info, to_onnx, to_safetensors, write_model
+from faultdx.export import network_info, to_onnx, to_safetensors, weight_digests, write_model
 from faultdx.files import atomic_write, check_target, output_error, show
 from faultdx.inference import SCHEMA, Network
 from faultdx.signals.noise import KINDS
@@ -76,10 +76,12 @@ def train(
     Raises DatasetError, ConfigError, ModelError (a checkpoint that does not fit), OutputError.
     """
     config = config or TrainConfig()
+    if resume and overwrite:
+        raise ConfigError("--resume continues a run and --overwrite replaces it: choose one")
     torch.set_num_threads(config.threads or default_threads())
     with open_prepared(dataset) as prepared:
         prepared.verify()
-        config = replace(config, dataset=str(dataset))
+        config = replace(config, dataset=str(Path(dataset).absolute()))
         folder = _open_folder(Path(out), resume=resume, overwrite=overwrite)
         trainer = Trainer(prepared, config)
         if resume:
@@ -88,6 +90,10 @@ def train(
         elif overwrite:
             _clear(folder)  # not before everything that can refuse the start has had its say
         run = _run_info(trainer, prepared, argv)
+        if resume:  # how it began stays on record
+            old = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+            again = [*old.get("resumed", []), {"argv": run["argv"], "started": run["started"]}]
+            run |= {"argv": old.get("argv"), "started": old.get("started"), "resumed": again}
         _write_start(folder, trainer.config, run)
 
         def save() -> None:
@@ -96,6 +102,9 @@ def train(
             atomic_write(folder / "metrics.jsonl", lines)
 
         if not trainer.run(stop=stop, progress=progress, save=save):
+            atomic_write(folder / "run.json", _json({**run, "status": "interrupted"}))
+            raise Interrupted(show(folder), trainer.epoch, trainer.config.epochs)
+        if stop():  # asked while the last step ran: what is left is short, but the asker may not wait
             atomic_write(folder / "run.json", _json({**run, "status": "interrupted"}))
             raise Interrupted(show(folder), trainer.epoch, trainer.config.epochs)
         info, scores = _write_model(folder, trainer, prepared, card)
@@ -251,6 +260,7 @@ def _write_model(
         side: evaluate_side(model, prepared, side=side, noise=KINDS, snr_db=SCORE_SNR_DB, seed=trainer.config.seed + 2)
         for side in ("val", "test")
     }
+    info["weights"] = weight_digests(onnx, safetensors)
     write_model(folder / "model", onnx=onnx, safetensors=safetensors, info=info, card=card(info))
     return info, info["scores"]
 

@@ -20,8 +20,10 @@ from faultdx.config import TrainConfig
 from faultdx.dataset import Prepared
 from faultdx.errors import ConfigError, ModelError
 from faultdx.evaluation import score
+from faultdx.files import show
 from faultdx.networks.architecture import Architecture, architecture
 from faultdx.networks.drsn import Network, build
+from faultdx.signals.noise import KINDS
 from faultdx.voting import softmax
 
 _EVALUATE = 512  # segments at once when nothing is learned
@@ -108,6 +110,11 @@ class Trainer:
     def __init__(self, prepared: Prepared, config: TrainConfig) -> None:
         if prepared.has_noise and config.noise:
             # the file's noise is the protocol; noise on top of it would be neither matched nor fresh
+            if config.noise != KINDS:
+                raise ConfigError(
+                    f"noise = {', '.join(config.noise)}: {show(prepared.path)} holds noise already and is trained on "
+                    "as it is; --noise none, or prepare it without noise"
+                )
             config = replace(config, noise=(), crops=False)
         self.device = _device(config.device)
         self.config, self.prepared = config, prepared

@@ -27,7 +27,7 @@ from helpers import (
     faultdx_here,
 )
 
-from faultdx.cli.console import PIPE_CLOSED
+from faultdx.cli.console import PIPE_CLOSED, stop_flag
 from faultdx.cli.diagnose import report_names
 from faultdx.files import show
 from faultdx.records import Declared, Item
@@ -237,6 +237,31 @@ def test_the_same_diagnosis_gives_the_same_report(trained: Trained, good: Path) 
     assert faultdx_here(*command, "--overwrite", cwd=good).code == 0 and page.read_bytes() == first
 
 
+def test_a_report_that_cannot_be_written_loses_no_result(trained: Trained, good: Path) -> None:
+    for name, number in (("b", 505), ("c", 509)):
+        shutil.copy(trained.unseen / f"{number}.mat", good / f"{name}.mat")
+    (good / "r").mkdir()
+    (good / "r" / "a.mat.html").write_text("mine")
+    (good / "r" / "b.mat.html").mkdir()
+    files = ("a.mat", "b.mat", "c.mat")
+    command = ("diagnose", *files, "--model", trained.run, "--json", "--min-confidence", "0")
+    plain = faultdx_here(*command, cwd=good)
+    ran = faultdx_here(*command, "--report", "r", cwd=good)
+    assert (plain.code, ran.code) == (0, 5)
+    assert [d["file"] for d in ran.objects] == list(files)
+    assert [d["probabilities"] for d in ran.objects] == [d["probabilities"] for d in plain.objects]
+    *errors, last = ran.err.splitlines()
+    for name, line in zip(("a", "b"), errors, strict=True):
+        assert line.startswith("faultdx: error: ") and f"{name}.mat.html" in line and "--overwrite" in line
+    assert last == "1 report in r"
+    assert (good / "r" / "a.mat.html").read_text() == "mine" and (good / "r" / "c.mat.html").is_file()
+    verdicts = {d["verdict"] for d in ran.objects}
+    for verdict in verdicts:  # what was asked for and found matters more than its page
+        assert faultdx_here(*command, "--report", "r", "--fail-on", verdict, cwd=good).code == 3
+    other = next(c for c in plain.objects[0]["probabilities"] if c not in verdicts)
+    assert faultdx_here(*command, "--report", "r", "--fail-on", other, cwd=good).code == 5
+
+
 def test_records_of_one_name_get_reports_of_their_own(trained: Trained, good: Path) -> None:
     for folder, number in (("x", 505), ("y", 509)):
         (good / folder).mkdir()
@@ -262,9 +287,38 @@ def test_report_names_are_safe_and_apart() -> None:
 # ---- signals
 
 
-def interrupted(command: tuple[str | Path, ...], after: str, number: int) -> Ran:
+@pytest.fixture
+def hangup() -> Iterator[None]:
+    before = signal.getsignal(signal.SIGHUP)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.usefixtures("hangup")
+def test_an_ignored_hangup_stays_ignored_and_another_stops() -> None:
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
+    with stop_flag() as stopped:
+        os.kill(os.getpid(), signal.SIGHUP)
+        assert stopped() == 0 and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    with stop_flag() as stopped:
+        os.kill(os.getpid(), signal.SIGHUP)
+        assert stopped() == signal.SIGHUP
+    assert signal.getsignal(signal.SIGHUP) is signal.SIG_DFL
+
+
+def test_a_training_under_nohup_outlives_its_terminal(trained: Trained, tmp_path: Path) -> None:
+    command = ("train", trained.prepared, *TINY, "--out", tmp_path / "run")
+    ran = interrupted(command, "epoch 1/3", signal.SIGHUP, before=("nohup",))
+    assert ran.code == 0 and (tmp_path / "run" / "model" / "model.json").is_file(), ran
+
+
+def interrupted(command: tuple[str | Path, ...], after: str, number: int, *, before: tuple[str, ...] = ()) -> Ran:
     """Send a signal once stderr has said `after`; return how it ended."""
-    process = subprocess.Popen([*FAULTDX, *command], env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process = subprocess.Popen(
+        [*before, *FAULTDX, *command], env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
 
     def lines() -> Iterator[str]:
         assert process.stderr is not None

@@ -222,6 +222,36 @@ def test_the_channel_of_the_training_is_taken_where_the_file_has_it(
     for name, channel in (("both", "DE"), ("other", "vibration")):
         found = model.diagnose_item(Item(str(tmp_path / f"{name}.mat")))
         assert found.probabilities == wanted and found.record is not None and found.record.channels == (channel,)
+        named = [w for w in found.warnings if "vibration" in w and "DE" in w]
+        assert len(named) == (name == "other")  # of another name: said, with both names
+
+
+def test_a_bad_value_in_the_channel_of_the_training_is_no_reason_to_take_another(
+    model: Model, record: Record, tmp_path: Path
+) -> None:
+    whole, holed = (record.signal.T.astype(float) for _ in range(2))
+    holed[7] = np.nan
+    rate = {"sampling_rate_hz": np.array([[RATE]])}
+    for name, de, fe, status in (("bad", holed, whole, "error"), ("good", whole, holed, "diagnosed")):
+        scipy.io.savemat(tmp_path / f"{name}.mat", {"X901_DE_time": de, "X901_FE_time": fe} | rate)
+        found = model.diagnose_item(Item(str(tmp_path / f"{name}.mat")), min_confidence=0)
+        assert found.status == status
+        if status == "error":
+            assert found.error is not None and found.verdict is None and found.probabilities == {}
+            assert "bad.mat" in found.error["message"] and "not finite" in found.error["message"]
+            assert "channel DE" in found.error["message"]
+
+
+@pytest.mark.parametrize("rate", [12_005.0, 12_001.0, 12_000.3, 37_699.1])
+def test_a_record_at_an_odd_rate_is_diagnosed(model: Model, record: Record, rate: float) -> None:
+    samples = int(np.ceil(2 * SEGMENT * rate / RATE))
+    signal = scipy.signal.resample(record.signal[:, : 2 * SEGMENT], samples, axis=1).astype(np.float32)
+    found = model.diagnose(record.with_(signal=signal, sampling_rate_hz=rate), min_confidence=0)
+    wanted = model.diagnose(record.with_(signal=record.signal[:, : 2 * SEGMENT]), min_confidence=0)
+    assert (found.status, found.verdict, found.segments) == ("diagnosed", wanted.verdict, 2)
+    # within 1e-4 the rates are the same to a network
+    said = [w for w in found.warnings if w.startswith(f"resampled from {rate:g} to 12000 Hz")]
+    assert len(said) == (rate > 12_001.2)
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import subprocess
+import time
 import unicodedata
 from collections.abc import Callable
 from pathlib import Path
@@ -138,7 +140,7 @@ def test_whichever_call_fails_there_is_the_old_file_or_the_new_one(
 
 
 def test_a_leftover_of_a_killed_process_of_the_same_number_is_no_obstacle(tmp_path: Path) -> None:
-    (tmp_path / f".result.{os.getpid()}.tmp").write_text("half")
+    (tmp_path / f".result.{os.getpid()}.faultdx-tmp").write_text("half")
     atomic_write(tmp_path / "result", "whole")
     assert (tmp_path / "result").read_text() == "whole"
     assert names(tmp_path) == ["result"]
@@ -226,3 +228,17 @@ def test_too_little_room_is_found_out(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.undo()
     with pytest.raises(OutputError, match="no such file or directory"):
         check_space(tmp_path / "missing" / "out", 1)
+
+
+def test_what_a_killed_process_left_is_swept_and_nothing_else(tmp_path: Path) -> None:
+    done = subprocess.Popen(["true"])
+    done.wait()
+    dead, alive = done.pid, os.getppid()
+    stale = f".a.h5.{dead}.faultdx-tmp"
+    others = {f".a.h5.{alive}.faultdx-tmp", f".a.h5.{dead}.tmp", f"a.h5.{dead}.faultdx-tmp", ".a.h5.x.faultdx-tmp"}
+    for name in {stale, *others}:
+        (tmp_path / name).write_text("x")
+        os.utime(tmp_path / name, (time.time() - 7200,) * 2)
+    (tmp_path / f".b.h5.{dead}.faultdx-tmp").write_text("just made")
+    atomic_write(tmp_path / "a.h5", "whole")
+    assert {p.name for p in tmp_path.iterdir()} == {*others, f".b.h5.{dead}.faultdx-tmp", "a.h5"}

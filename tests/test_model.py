@@ -25,7 +25,7 @@ from hypothesis.extra import numpy as hnp
 from faultdx.diagnosis import load_model
 from faultdx.errors import ModelError
 from faultdx.evaluation import score
-from faultdx.export import network_info, to_json, to_onnx, to_safetensors, write_model
+from faultdx.export import network_info, to_json, to_onnx, to_safetensors, weight_digests, write_model
 from faultdx.inference import Network, model_folder
 from faultdx.networks.architecture import Architecture, architecture
 from faultdx.networks.drsn import Network as TorchNetwork
@@ -102,9 +102,9 @@ def onnx(network: TorchNetwork) -> bytes:
 def good(network: TorchNetwork, onnx: bytes, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run folder with a model in it."""
     folder = tmp_path_factory.mktemp("run")
-    write_model(
-        folder / "model", onnx=onnx, safetensors=to_safetensors(network), info=described(network), card="# toy\n"
-    )
+    safetensors = to_safetensors(network)
+    info = described(network) | {"weights": weight_digests(onnx, safetensors)}
+    write_model(folder / "model", onnx=onnx, safetensors=safetensors, info=info, card="# toy\n")
     return folder
 
 

@@ -17,6 +17,7 @@ from scipy import signal as sps
 from scipy import stats
 
 from faultdx.config import PrepareConfig
+from faultdx.dataset import open_prepared
 from faultdx.errors import ConfigError
 from faultdx.preparation import prepare
 from faultdx.records import Declared, Item
@@ -27,10 +28,10 @@ LONG = 1 << 18
 
 
 def snr_of(clean: npt.ArrayLike, noisy: npt.ArrayLike) -> Array:
-    """Mean square over mean square, in dB, along the last axis."""
+    """Power about the mean over the power of what was added, in dB, along the last axis."""
     x = np.asarray(clean, dtype=np.float64)
     n = np.asarray(noisy, dtype=np.float64) - x
-    return np.asarray(10 * np.log10(np.mean(x**2, axis=-1) / np.mean(n**2, axis=-1)))
+    return np.asarray(10 * np.log10(np.var(x, axis=-1) / np.mean(n**2, axis=-1)))
 
 
 def slope_db_per_decade(frequency: Array, power: Array) -> float:
@@ -84,12 +85,25 @@ def test_noise_has_no_mean_and_unit_power(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_silence_stays_silent_and_spoils_no_neighbour(kind: str) -> None:
-    clean = np.zeros((2, 1, 256), np.float32)
-    clean[1] = 1.0
-    noisy = add_noise(clean, kind=kind, snr_db=3.0, rng=np.random.default_rng(3))
-    assert not noisy[0].any()
+@pytest.mark.parametrize("level", [0.0, 0.1, -9.81, 1e30])
+def test_a_constant_stays_as_it_is_and_spoils_no_neighbour(kind: str, level: float) -> None:
+    rng = np.random.default_rng(3)
+    clean = np.full((2, 1, 300), level, np.float32)
+    clean[1] = rng.normal(size=300)
+    noisy = add_noise(clean, kind=kind, snr_db=3.0, rng=rng)
+    np.testing.assert_array_equal(noisy[0], clean[0])
     assert snr_of(clean[1], noisy[1]) == pytest.approx(3.0, abs=1e-3)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("offset", [-9.81, 100.0])
+def test_an_offset_changes_nothing_in_the_noise(kind: str, offset: float) -> None:
+    x = np.random.default_rng(4).normal(size=(3, 2, 500))
+    plain, moved = (
+        add_noise(x + c, kind=kind, snr_db=-4.0, rng=np.random.default_rng(5)) - (x + c) for c in (0.0, offset)
+    )
+    # what float32 keeps of numbers as large as the offset; the noise itself has an RMS of 1.6
+    np.testing.assert_allclose(moved, plain, atol=1e-5)
 
 
 # The kind
@@ -250,3 +264,26 @@ def test_another_seed_gives_other_noise(recordings: list[Item], noisy_file: Path
     other = content(made(recordings, tmp_path / "other.h5", seed=6))
     assert other.keys() == reference.keys()
     assert not any(np.array_equal(other[key], reference[key]) for key in reference)
+
+
+def test_a_constant_segment_gets_no_noise_and_no_snr(tmp_path: Path) -> None:
+    rng = np.random.default_rng(12)
+    items = []
+    for i, (label, level) in enumerate((("normal", 0.1), ("worn", 7.7), ("worn", 0.0))):
+        x = rng.normal(size=(8 * SEGMENT, 2))
+        x[: 3 * SEGMENT, i % 2] = level  # one channel is enough
+        np.save(tmp_path / f"{i}.npy", x.astype(np.float32))
+        items.append(Item(str(tmp_path / f"{i}.npy"), Declared(label=label, sampling_rate_hz=RATE, said_by="table")))
+    with open_prepared(made(items, tmp_path / "noisy.h5")) as data:
+        silent = data.start < 2 * SEGMENT + 1
+        assert 0 < silent.sum() < len(silent)
+        np.testing.assert_array_equal(np.isnan(data.snr_db), silent)
+        assert set(data.noise[silent].tolist()) == {0, 1, 2}  # the kind is kept
+        x = data.segments(np.arange(len(data.start)))
+        for record, level in enumerate((0.1, 7.7, 0.0)):
+            mine = x[silent & (data.record == record)]
+            assert np.all(mine[:, record % 2] == np.float32(level))
+            assert np.all(np.ptp(mine[:, 1 - record % 2], axis=-1) > 1)
+        copies = data.noise_copies()
+        assert [(kind, snr) for kind, snr, _ in copies] == [(k, s) for k in KINDS for s in (-6.0, 3.0)]
+        np.testing.assert_array_equal(sum(mask.astype(int) for *_, mask in copies), ~silent)

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 import pytest
+import scipy.io
 
 from faultdx import __version__, dataset, preparation
 from faultdx.config import PrepareConfig
@@ -191,6 +193,7 @@ def test_mixed_rates_meet_at_the_lowest_and_a_note_says_so(make: Make, tmp_path:
     x = np.random.default_rng(0).normal(size=(1, 20_001)).astype(np.float32)
     items = [make("normal", signal=x.T, rate=48_000), make("worn")]
     summary = run(items, tmp_path / "out.h5")
+    assert summary.skipped == ()
     assert summary.sampling_rate_hz == RATE
     assert "1 record resampled from 48000 to 12000 Hz, with an anti-aliasing filter" in summary.notes
     y = resample(x, from_hz=48_000, to_hz=RATE)
@@ -201,10 +204,35 @@ def test_mixed_rates_meet_at_the_lowest_and_a_note_says_so(make: Make, tmp_path:
         oracle = np.stack([y[:, s : s + SEGMENT] for s in data.start[rows]])
         np.testing.assert_array_equal(data.segments(rows), oracle)
         assert data.start[rows].max() + SEGMENT <= y.shape[1] == 5001
-    summary = run(items, tmp_path / "up.h5", resample_hz=24_000)
-    assert "1 record resampled from 12000 to 24000 Hz, which adds no content above its own band" in summary.notes
-    with pytest.raises(ConfigError, match="choose another target rate"):
-        run(items, tmp_path / "no.h5", resample_hz=11_999.5)
+
+
+def test_records_at_odd_rates_are_used(make: Make, tmp_path: Path) -> None:
+    items = [make("normal", rate=12_005), make("worn"), make("worn", rate=37_699.1)]
+    summary = run(items, tmp_path / "out.h5")
+    assert (summary.records, summary.skipped, summary.sampling_rate_hz) == (3, (), RATE)
+    assert "1 record resampled from 12005 to 12000 Hz, with an anti-aliasing filter" in summary.notes
+    with open_prepared(tmp_path / "out.h5") as data:
+        for record, rate in enumerate((12_005, RATE, 37_699.1)):
+            y = resample(counting(SAMPLES, record + 1)[:1].astype(np.float32), from_hz=rate, to_hz=RATE)
+            rows = np.flatnonzero(data.record == record)
+            np.testing.assert_array_equal(
+                data.segments(rows), np.stack([y[:, s : s + SEGMENT] for s in data.start[rows]])
+            )
+
+
+def test_records_that_cannot_be_resampled_are_left_out_one_by_one(make: Make, two: list[Item], tmp_path: Path) -> None:
+    slow, absurd = make("worn", rate=8_000), make("normal", rate=5e7)
+    summary = run([slow, two[0], absurd, two[1]], tmp_path / "out.h5", resample_hz=RATE)
+    assert (summary.records, summary.sampling_rate_hz) == (2, RATE)
+    assert [e.path for e in summary.skipped] == [slow.path, absurd.path]
+    below, far = reasons(summary).splitlines()
+    assert below.startswith(f"{slow.path}: is sampled at 8000 Hz, below the common 12000 Hz: the upper part of the ")
+    assert far == f"{absurd.path}: cannot resample from 5e+07 Hz to 12000 Hz: the rates are too far apart"
+    assert not any("resampled" in note for note in summary.notes)
+    with open_prepared(tmp_path / "out.h5") as data:
+        assert data.records()["path"].tolist() == [i.path for i in two]
+    with pytest.raises(DatasetError, match=r"no record can be used; the first reason: .*below the common 24000 Hz"):
+        run(two, tmp_path / "up.h5", resample_hz=24_000)
 
 
 def test_a_random_split_is_refused_and_if_forced_marked_as_leaking(two: list[Item], tmp_path: Path) -> None:
@@ -319,10 +347,46 @@ def test_copies_are_left_out_and_contradictions_refused(make: Make, two: list[It
     other = Item(str(copy), two[0].declared)
     summary = run([*two, same], tmp_path / "same.h5")
     assert (summary.records, summary.skipped) == (2, ())
-    assert f"{copy}: left out, the same bytes as {two[1].path}" in summary.notes
+    assert f"{copy}: left out, the same samples as {two[1].path}" in summary.notes
     summary = run([*two, other], tmp_path / "other.h5")
     assert summary.records == 2
-    assert f"{copy}: has the same bytes as {two[1].path} and another label (normal, worn): correct" in reasons(summary)
+    said = f"{copy}: has the same samples as {two[1].path} and another label (normal, worn): correct"
+    assert said in reasons(summary)
+
+
+def test_a_copy_is_known_by_its_samples_whatever_file_they_are_in(two: list[Item], tmp_path: Path) -> None:
+    signal = np.load(two[1].path)
+    scipy.io.savemat(tmp_path / "again.mat", {"vibration": signal})
+    summary = run([*two, Item(str(tmp_path / "again.mat"), two[1].declared)], tmp_path / "out.h5")
+    assert (summary.records, summary.skipped) == (2, ())
+    assert f"{tmp_path}/again.mat: left out, the same samples as {two[1].path}" in summary.notes
+
+
+def test_two_variables_of_one_file_are_two_records_with_their_own_noise(two: list[Item], tmp_path: Path) -> None:
+    x = np.random.default_rng(5).normal(size=(2, SAMPLES, 1))
+    x /= x.std(axis=1, keepdims=True)
+    scipy.io.savemat(tmp_path / "both.mat", {"left": x[0], "right": x[1]})
+    items = [
+        Item(str(tmp_path / "both.mat"), replace(two[1].declared, variable=variable)) for variable in ("left", "right")
+    ]
+    noise = {"noise": ("gaussian",), "snr_db": (0.0,)}
+    summary = run([two[0], *items], tmp_path / "noisy.h5", **noise)
+    assert (summary.records, summary.skipped) == (3, ())
+    assert not any("same samples" in note for note in summary.notes)
+    run([two[0], *items], tmp_path / "clean.h5")
+    with open_prepared(tmp_path / "noisy.h5") as a, open_prepared(tmp_path / "clean.h5") as b:
+        rows = np.arange(len(a.label))
+        np.testing.assert_array_equal(a.start, b.start)
+        added = a.segments(rows) - b.segments(rows)
+        left, right = (added[a.record == r].ravel() for r in (1, 2))
+        assert abs(np.corrcoef(left, right)[0, 1]) < 0.15  # from the same generator it would be 1
+    # the noise belongs to the samples: from another file they get the same
+    np.save(tmp_path / "right.npy", x[1].astype(np.float32))
+    run([two[0], Item(str(tmp_path / "right.npy"), two[1].declared)], tmp_path / "moved.h5", **noise)
+    with open_prepared(tmp_path / "noisy.h5") as a, open_prepared(tmp_path / "moved.h5") as c:
+        np.testing.assert_array_equal(
+            a.segments(np.flatnonzero(a.record == 2)), c.segments(np.flatnonzero(c.record == 1))
+        )
 
 
 def test_labels_from_another_column(make: Make, tmp_path: Path) -> None:

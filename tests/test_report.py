@@ -50,7 +50,12 @@ INFO: dict[str, Any] = {
     "sampling_rate_hz": RATE,
     "segment_samples": 1024,
     "temperature": 1.3,
-    "split": {"method": "specimen", "note": "leave one size out", "leakage": False},
+    "split": {
+        "method": "specimen",
+        "level": "across specimens: the test part is specimens never trained on",
+        "leakage": False,
+        "notes": ["class normal has a single specimen: it is split in time within each record"],
+    },
     "trained_on": {"records": 33, "segments": 20_481, "digest": "ef" * 32},
     "envelope": {"rms": [0.05, 0.9], "rpm": [1720, 1797]},
     "scores": {"test": {"records": 0.96, "segments": 0.91}},
@@ -295,7 +300,8 @@ def test_text_is_printable_whatever_the_name(name: str) -> None:
     header, rows = text.table_rows([d, replace(d, status="undecided"), replace(d, status="error")])
     assert all(len(row) == len(header) for row in rows)
     info = {"classes": [name], "split": {"method": name, "leakage": True}}
-    said = [text.one_line(d), text.sentence(d), text.split_words({"method": name, "note": name}), *rows[0], *rows[1]]
+    words = text.split_words({"method": name, "level": name, "notes": [name, name]})
+    said = [text.one_line(d), text.sentence(d), words, *rows[0], *rows[1]]
     for line in [*said, *text.limits(d, model_info=info)]:
         assert line.isprintable() and line.encode("utf-8")
 
@@ -386,7 +392,11 @@ def test_any_name_anywhere_is_harmless(name: str) -> None:
         model={name: name}, evidence={name: [name, {name: name}]}, quality=(Check(name, 1, 2, "refuse", name),),
     )  # fmt: skip
     info: dict[str, Any] = {key: name for key in INFO if key not in {"classes", "healthy"}}
-    info |= {"classes": [name], "healthy": [name], "split": {"method": name, "note": name, "leakage": name}}
+    info |= {
+        "classes": [name],
+        "healthy": [name],
+        "split": {"method": name, "level": name, "notes": [name], "leakage": name},
+    }
     for status, shown in (("diagnosed", record), ("unusable", None), (name, None)):
         error = {"kind": name, "message": name}
         source = html.render(replace(d, status=status, error=error, record=shown), model_info=info)
@@ -445,7 +455,7 @@ def test_segments_that_do_not_match_their_classes_are_left_out() -> None:
 
 
 def test_a_leaking_model_is_named_in_its_report() -> None:
-    split = {"method": "segment", "note": "random", "leakage": True}
+    split = {"method": "segment", "level": "segments at random", "leakage": True, "notes": ["random"]}
     page = Page(html.render(a_diagnosis(record=None), model_info=INFO | {"split": split})).text
     assert "leaking split" in page and "LEAKING" in page
 
@@ -540,36 +550,134 @@ def test_the_users_matplotlib_is_left_alone() -> None:
 # ---- card
 
 
-def test_a_card_says_what_the_model_is() -> None:
-    said = card.model_card(
-        INFO | {"noise": {"kinds": ["gaussian", "pink"], "snr_db": [-5, 5]}, "versions": {"torch": "2.13"}}
+def scored(segments: int, least: float) -> dict[str, Any]:
+    """The scores of one condition, in the shape of `evaluation.score`."""
+    recall = dict(zip(CLASSES, (1.0, least, 0.999, 1.0), strict=True))
+    shares = {"segment_accuracy": 0.994, "record_accuracy": 1.0, "macro_f1": 0.992}
+    return {"segments": segments, "records": 16, **shares, "recall": recall}
+
+
+# the keys and the shapes that a training writes into model.json
+MODEL: dict[str, Any] = {
+    "schema": "faultdx.model/1",
+    "name": "pump-hall",
+    "version": "0.1.0",
+    "classes": CLASSES,
+    "healthy": ["normal"],
+    "sampling_rate_hz": RATE,
+    "segment_samples": 2048,
+    "channels": ["DE"],
+    "normalization": "zscore",
+    "temperature": 0.8259179798356177,
+    "min_confidence": 0.5,
+    "familiarity": None,
+    "envelope": {"rms": [0.012427390158602912, 0.5459775147065493], "rpm": [1728.0, 1799.0]},
+    "network": {
+        "name": "drsn-wide",
+        "parameters": 81_908,
+        "multiply_adds": 1_439_488,
+        "architecture": {"gate": "channel-wise", "stem_kernel": 64, "widths": [16, 32, 64], "standardize": True},
+    },
+    "noise": {"kinds": ["gaussian", "pink", "laplacian"], "snr_db": [-10.0, 10.0]},
+    "split": INFO["split"],
+    "trained_on": {"records": 64, "segments": 1856, "specimens": 16, "digest": "bc" * 32},
+    "best_epoch": 8,
+    "scores": {
+        "val": {"clean": scored(464, 0.9979)},
+        "test": {"clean": scored(465, 0.9828), "gaussian -4 dB": scored(465, 0.7069)},
+    },
+    "faultdx_version": "0.1.0",
+    "weights": {"onnx_sha256": "7d" * 32, "safetensors_sha256": "43" * 32},
+}
+ROWS = {
+    "version": "0.1.0",
+    "network, name": "drsn-wide",
+    "network, parameters": "81908",
+    "network, multiply adds": "1439488",
+    "network, architecture": "gate channel-wise; stem kernel 64; widths 16, 32, 64; standardize yes",
+    "temperature": "0.825918 (fitted on validation segments, those with added noise included)",
+    "min confidence": "0.5",
+    "sampling rate hz": "12000",
+    "segment samples": "2048",
+    "channels": "DE",
+    "normalization": "zscore",
+    "data, records": "64",
+    "data, segments": "1856",
+    "data, specimens": "16",
+    "data, digest": "bc" * 32,
+    "added noise, kinds": "gaussian, pink, laplacian",
+    "added noise, snr db": "-10 to 10",
+    "range, rms": "0.0124274 to 0.545978",
+    "range, rpm": "1728 to 1799",
+    "best epoch": "8",
+    "faultdx version": "0.1.0",
+    "schema": "faultdx.model/1",
+    "weights, onnx sha256": "7d" * 32,
+    "weights, safetensors sha256": "43" * 32,
+}
+
+
+def test_a_card_says_all_that_a_model_json_holds() -> None:
+    said = card.model_card(MODEL)
+    rows = dict(re.findall(r"^\| ([^|]+) \| `([^`]*)` \|$", said, flags=re.MULTILINE))
+    assert rows == ROWS
+    assert said.startswith("# Model card: pump-hall\n") and "- `normal` (healthy)\n- `inner_race`\n" in said
+    assert "| val | clean | 464 | 16 | 99.4 | 100.0 | 99.2 | inner\\_race 99.8 |" in said
+    assert "| test | gaussian -4 dB | 465 | 16 |" in said and "inner\\_race 70.7 |" in said
+    assert "specimens never trained on; class normal has a single specimen: it is split in time" in said
+    assert "LEAKING" not in said and "not calibrated" not in said and "None" not in said
+
+
+def test_a_card_says_that_there_was_no_noise_and_no_validation() -> None:
+    scores = MODEL["scores"] | {"val": {}}
+    noise = {"kinds": [], "snr_db": None}
+    said = card.model_card(MODEL | {"scores": scores, "noise": noise, "temperature": 1.0})
+    assert "| added noise | `none` |" in said and "not calibrated" in said
+    assert "| temperature | `1 (not fitted: there were no validation segments)` |" in said
+    assert "| temperature | `1.2 (fitted on validation segments)` |" in card.model_card(
+        MODEL | {"noise": noise, "temperature": 1.2}
     )
-    for words in ("# Model card: pump-hall", "`normal` (healthy)", "912345", "`12000`", "| test, records | `0.96` |",
-                  "1720 to 1797", "leave one size out", "gaussian, pink", "-5 to 5", "Intended use"):  # fmt: skip
-        assert words in said, words
-    assert "LEAKING" not in said
+
+
+def test_the_notes_of_a_split_reach_the_report() -> None:
+    notes = [f"class c{i} has a single specimen: it is split in time within each record" for i in range(11)]
+    page = assert_harmless(
+        html.render(a_diagnosis(), model_info=MODEL | {"split": MODEL["split"] | {"notes": notes}})
+    ).text
+    assert all(note in page for note in notes) and MODEL["split"]["level"] in page
+    assert "As read, before any resampling" in page and "As diagnosed" not in page
+
+
+def test_a_split_says_its_level_and_all_its_notes() -> None:
+    split = {"method": "condition", "level": "across conditions.", "leakage": False, "notes": ["one.", "", "two"]}
+    assert text.split_words(split) == "condition (across conditions; one; two)"
+    assert text.split_words({"method": "specimen"}) == "specimen (the test parts were never trained on)"
+    leaking = {"method": "random", "level": "LEAKING: segments on both sides", "leakage": True, "notes": []}
+    assert text.split_words(leaking) == "random (LEAKING: segments on both sides)"
 
 
 def test_a_leaking_split_is_the_first_thing_a_card_says() -> None:
-    said = card.model_card(INFO | {"split": {"method": "segment", "description": "random", "leakage": True}})
+    said = card.model_card(INFO | {"split": {"method": "segment", "leakage": True, "notes": ["random"]}})
     assert "LEAKING" in said.split("\n\n")[1]
 
 
-@pytest.mark.parametrize("missing", [*INFO, None])
+@pytest.mark.parametrize("missing", [*MODEL, None])
 def test_a_card_leaves_out_what_is_missing(missing: str | None) -> None:
-    said = card.model_card({key: value for key, value in INFO.items() if missing not in {key, None}})
+    said = card.model_card({key: value for key, value in MODEL.items() if missing not in {key, None}})
     assert "None" not in said and "## Intended use" in said
 
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_any_name_in_a_card_is_only_text(name: str) -> None:
-    model: dict[str, Any] = dict.fromkeys(INFO, name)
-    model |= {"classes": [name, "a`b|c"], "healthy": name, "scores": {name: {"a|b": name}}, "split": {"method": name}}
+    model: dict[str, Any] = dict.fromkeys(MODEL, name)
+    model |= {"classes": [name, "a`b|c"], "healthy": [name], "split": {"method": name, "notes": [name]}}
+    model |= {"scores": {name: {"a|b": scored(1, 0.5) | {"recall": {name: 0.5}}, name: name}, "val": name}}
+    model |= {"network": {"name": name, "architecture": {name: [name]}}, "noise": {"kinds": [name]}}
     said = card.model_card(model)
     assert said.encode("utf-8") and all(line.isprintable() for line in said.splitlines())
     outside_code = re.sub(r"`[^`\n]*`", "", said)
     assert not re.search(r"(?<!\\)<", outside_code)
-    assert card.model_card(dict.fromkeys(INFO, 3))
+    assert card.model_card(dict.fromkeys(MODEL, 3))
 
 
 # ---- the layer

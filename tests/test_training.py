@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -246,7 +247,8 @@ def test_a_file_without_training_segments_is_refused(coded_file: Path, monkeypat
 
 
 def power_db(x: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-    return np.asarray(10 * np.log10(np.mean(np.square(x, dtype=np.float64), axis=-1)))
+    """Power about the mean: an offset is no vibration."""
+    return np.asarray(10 * np.log10(np.var(x, axis=-1, dtype=np.float64)))
 
 
 def noise_of(sampler: Sampler, x: Tensor) -> npt.NDArray[np.float64]:
@@ -263,6 +265,7 @@ def test_noise_has_the_snr_asked_for_in_each_segment_and_channel(toy_file: Path,
         for low, high in ((-7.0, -7.0), (12.0, 12.0), (-10.0, 10.0)):
             config = replace(FRESH, noise=(kind,), snr=(low, high), clean_share=0.0)
             noise = noise_of(Sampler(prepared, config, CPU), x)
+            assert np.abs(noise.mean(axis=-1)).max() < 1e-3 * noise.std(axis=-1).max()
             snr = power_db(x.numpy()) - power_db(noise)
             assert snr.min() > low - 1e-3 and snr.max() < high + 1e-3
             assert np.allclose(snr[:, 0], snr[:, 1], atol=1e-3)
@@ -531,17 +534,61 @@ def test_a_prepared_file_with_noise_is_trained_as_it_is(noisy_file: Path) -> Non
         x, _ = batches(trainer.sampler, 40)
         assert {r.tobytes() for r in x} <= rows
         assert np.array_equal(trainer.validation.x, prepared.segments(prepared.rows("val")))
-        assert set(evaluate_side(Oracle(prepared), prepared, side="test", noise=KINDS, snr_db=(0.0,))) == {
-            "as prepared"
-        }
+
+
+def test_noise_kinds_named_for_a_file_that_holds_its_own_are_refused(noisy_file: Path, toy_file: Path) -> None:
+    with open_prepared(noisy_file) as prepared:
+        for noise in (("pink",), ("gaussian", "pink")):
+            with pytest.raises(ConfigError, match=r"noise = .*pink: .*holds noise already.*--noise none") as caught:
+                Trainer(prepared, replace(FRESH, noise=noise))
+            assert str(noisy_file) in str(caught.value)
+        one, other = (Trainer(prepared, replace(FRESH, noise=noise, crops=False)).config for noise in (KINDS, ()))
+        assert one == other and one.noise == ()
+    with open_prepared(toy_file) as prepared:  # where there is none, they are drawn
+        assert Trainer(prepared, replace(FRESH, noise=("pink",))).config.noise == ("pink",)
+
+
+def test_each_kind_and_snr_in_a_file_is_a_condition_of_its_own(noisy_file: Path) -> None:
+    with open_prepared(noisy_file) as prepared:
+        scores = evaluate_side(Oracle(prepared), prepared, side="test", noise=KINDS, snr_db=(7.0,))
+        assert list(scores) == ["pink -5 dB", "pink 0 dB"]  # and nothing is added to it
+        n = len(prepared.rows("test"))
+        assert all((s["segments"], s["records"]) == (n // 2, 6) for s in scores.values())
+        assert all(s["segment_accuracy"] == s["record_accuracy"] == 1.0 for s in scores.values())
+        scores = evaluate_side(Oracle(prepared, wrong=prepared.snr_db < -1), prepared, side="test")
+        found = {name: (s["segment_accuracy"], s["record_accuracy"]) for name, s in scores.items()}
+        assert found == {"pink -5 dB": (0.0, 0.0), "pink 0 dB": (1.0, 1.0)}
+
+
+def test_a_copy_with_other_noise_votes_as_a_record_of_its_own(
+    noisy_file: Path, toy_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with open_prepared(noisy_file) as prepared:
+        ((_, low, at_low), (_, high, at_high)) = prepared.noise_copies()
+        assert (low, high) == (-5.0, 0.0) and np.array_equal(at_low, ~at_high)
+        rows = prepared.rows("val")
+        votes = prepared.votes(rows)
+        assert len(np.unique(votes)) == 12 and not set(votes[at_low[rows]]) & set(votes[at_high[rows]])
+        assert np.array_equal(votes % 6, prepared.record[rows])
+        trainer = Trainer(prepared, FRESH)
+        assert np.array_equal(trainer.validation.record, votes)
+        oracle = Oracle(prepared, wrong=at_low)
+        monkeypatch.setattr(training, "logits", lambda _net, x, _device: np.log(oracle.probabilities(x) + 1e-9))
+        row = training.measure(trainer.state.average, trainer.validation, CPU)
+        # six records right and six wrong; pooled together each pair would be right or wrong as one
+        assert row["val_record_accuracy"] == row["val_accuracy"] == 0.5
+    with open_prepared(toy_file) as prepared:
+        rows = prepared.rows("val")
+        assert prepared.noise_copies() == [] and np.array_equal(prepared.votes(rows), prepared.record[rows])
 
 
 class Oracle:
-    """Knows the segments of a file by heart, and gives a uniform answer for anything else."""
+    """Knows the segments of a file by heart, and gives a uniform answer for anything else; lies where it is `wrong`."""
 
-    def __init__(self, prepared: Prepared) -> None:
+    def __init__(self, prepared: Prepared, wrong: npt.ArrayLike = False) -> None:
         rows = np.arange(len(prepared.label))
-        self.known = {x.tobytes(): k for x, k in zip(prepared.segments(rows), prepared.label, strict=True)}
+        label = (prepared.label + np.asarray(wrong)) % len(prepared.classes)
+        self.known = {x.tobytes(): k for x, k in zip(prepared.segments(rows), label, strict=True)}
         self.classes = len(prepared.classes)
 
     def probabilities(self, segments: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
@@ -671,6 +718,60 @@ def test_interrupted_and_killed_runs_resume_to_the_same_model(
         assert (folder / name).read_bytes() == (whole / name).read_bytes(), name
     assert metrics(folder) == metrics(whole)
     assert not list(folder.rglob(".*"))  # no temporary file is left
+
+
+def test_a_stop_during_the_last_step_is_a_stop(finished: runs.Finished, toy_file: Path, tmp_path: Path) -> None:
+    folder, steps = tmp_path / "run", QUICK.epochs * QUICK.epoch_steps
+    asked = [False]
+
+    def last(step: int, total: int, _row: object) -> None:
+        asked[0] = step == total == steps
+
+    with pytest.raises(runs.Interrupted, match="after epoch 3 of 3; --resume"):
+        run(toy_file, folder, stop=lambda: asked[0], progress=last)
+    assert asked[0] and not (folder / "model").exists() and not (folder / "curves.png").exists()
+    assert json.loads((folder / "run.json").read_text())["status"] == "interrupted"
+    seen: list[int] = []
+    run(toy_file, folder, resume=True, progress=lambda step, _total, _row: seen.append(step))
+    assert seen == []  # nothing is trained again
+    assert json.loads((folder / "run.json").read_text())["status"] == "finished"
+    for name in ("model/model.onnx", "model/model.json"):
+        assert (folder / name).read_bytes() == (Path(finished.out) / name).read_bytes(), name
+
+
+def test_a_resumed_run_keeps_how_it_began_on_record(toy_file: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+
+    def told() -> dict[str, Any]:
+        found: dict[str, Any] = json.loads((folder / "run.json").read_text())
+        return found
+
+    with pytest.raises(runs.Interrupted):
+        run(toy_file, folder, argv=["first"], stop=stop_after(1))
+    long_ago = "2001-02-03T04:05:06+00:00"
+    (folder / "run.json").write_text(json.dumps(told() | {"started": long_ago}))
+    for argv in ("second", "third"):
+        with pytest.raises(runs.Interrupted):
+            run(toy_file, folder, argv=[argv], resume=True, stop=stop_after(1))
+        assert (told()["argv"], told()["started"]) == (["first"], long_ago)
+    again = told()["resumed"]
+    assert [entry["argv"] for entry in again] == [["second"], ["third"]]
+    assert all(entry["started"] > long_ago for entry in again)
+
+
+def test_resuming_and_overwriting_are_not_both(begun: Path, toy_file: Path) -> None:
+    before = contents(begun)
+    with pytest.raises(ConfigError, match=r"--resume .*--overwrite .*choose one"):
+        run(toy_file, begun, resume=True, overwrite=True)
+    assert contents(begun) == before
+
+
+def test_the_dataset_is_found_from_any_folder(toy_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(toy_file.parent)
+    with pytest.raises(runs.Interrupted):
+        run(Path(toy_file.name), tmp_path / "run", stop=lambda: True)
+    stored = tomllib.loads((tmp_path / "run" / "config.toml").read_text())["train"]["dataset"]
+    assert stored == str(toy_file) and Path(stored).is_absolute()
 
 
 @pytest.fixture

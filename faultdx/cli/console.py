@@ -161,7 +161,8 @@ def stop_flag() -> Iterator[Callable[[], int]]:
             raise Stopped(signum)
         seen.append(signum)
 
-    before = {s: signal.signal(s, handler) for s in _SIGNALS}
+    # nohup stays in force: a signal that is ignored stays ignored
+    before = {s: signal.signal(s, handler) for s in _SIGNALS if signal.getsignal(s) is not signal.SIG_IGN}
     try:
         yield lambda: seen[0] if seen else 0
     finally:

@@ -77,17 +77,22 @@ def diagnose(
         check_target(report / "x", overwrite=True)
     table = console.on_terminal() and not json
     done: list[Any] = []
+    written = 0
     with console.progress() as step:
         for i, item in enumerate(items):
             found = loaded.diagnose_item(item, min_confidence=min_confidence)
             if found.error is not None:
                 console.say(f"faultdx: error: {console.one_line(found.error['message'])}")
-            if report is not None:
-                _write_report(found, report / names[i], dict(loaded.info) | loaded.summary, overwrite=overwrite)
             if json:
                 console.out_json(to_json(found))
             elif not table:
                 console.out(one_line(found))
+            if report is not None:
+                try:
+                    _write_report(found, report / names[i], dict(loaded.info) | loaded.summary, overwrite=overwrite)
+                    written += 1
+                except OutputError as error:  # the verdict is out, and the other files are waiting
+                    console.say(console.error_line(error))
             # the samples are not needed any more: a thousand files must not fill the memory
             done.append(replace(found, record=None, segment_probabilities=None, segment_starts_s=None))
             step("diagnosing", i + 1, len(items))
@@ -98,8 +103,10 @@ def diagnose(
             for warning in found.warnings:
                 console.note(console.one_line(f"{found.file}: {warning}"))
     if report is not None:
-        console.note(f"{len(items)} report{'s' * (len(items) != 1)} in {console.one_line(str(report))}")
+        console.note(f"{written} report{'s' * (written != 1)} in {console.one_line(str(report))}")
     code = outcome(done, fail_on or [])
+    if report is not None and written < len(items) and code != console.REACHED:
+        code = console.NOT_WRITTEN
     if code:
         raise SystemExit(code)
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from faultdx.files import show
-from faultdx.report.document import plain
+from faultdx.report.document import number, plain
 from faultdx.report.text import split_leaks, split_words
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~$!&])")
@@ -30,10 +30,10 @@ _LIMITS = (
 def model_card(model: Mapping[str, Any]) -> str:
     """Return the model card, Markdown, from the mapping of `model.json`.
 
-    model : any of name, version, digest, classes, healthy (or healthy_classes), sampling_rate_hz, segment_samples,
-        channels, normalisation, network {name, parameters}, training, noise, temperature, split {method, note or
-        description, leakage}, scores (nested by split, noise and level), envelope {rms, rpm}, trained_on or dataset
-        {records, segments, digest}, versions
+    model : name, version, classes, healthy, sampling_rate_hz, segment_samples, channels, normalization, temperature,
+        min_confidence, familiarity, envelope {rms, rpm}, network {name, parameters, multiply_adds, architecture},
+        noise {kinds, snr_db}, split {method, level, leakage, notes}, trained_on {records, segments, specimens,
+        digest}, best_epoch, scores {val, test} as of `evaluation.evaluate_side`, faultdx_version, schema, weights
 
     No key is needed and none is trusted: names go through `show` and are escaped.
     """
@@ -51,66 +51,85 @@ def model_card(model: Mapping[str, Any]) -> str:
 
 def _sections(model: Mapping[str, Any], split: Any) -> list[tuple[str, str]]:
     limits = [*_LIMITS]
-    if model.get("temperature") is None:
+    if not _calibrated(model):
         limits.append("Its confidence is not calibrated.")
-    trained = _first(model, "trained_on", "dataset")
+    identity = [*_picked(model, "version"), *_network(model.get("network"))]
+    confidence = [*_temperature(model), *_picked(model, "min_confidence", "familiarity")]
+    training = [*_rows(model.get("trained_on"), "data"), *_noise(model.get("noise"))]
+    training += [*_rows(model.get("envelope"), "range"), *_picked(model, "best_epoch")]
     return [
         ("Intended use", _USE),
-        (
-            "The model",
-            _table(_picked(model, "version", "digest", "network", "parameters", "normalisation", "temperature")),
-        ),
-        ("Input", _table(_picked(model, "sampling_rate_hz", "segment_samples", "channels"))),
+        ("The model", _table([*identity, *confidence])),
+        ("Input", _table(_picked(model, "sampling_rate_hz", "segment_samples", "channels", "normalization"))),
         ("Classes", _classes(model)),
-        (
-            "Training",
-            _table(
-                [
-                    *_rows(trained, "data"),
-                    *_rows(model.get("dataset_digest"), "dataset digest"),
-                    *_rows(_first(model, "noise", "training_noise"), "noise"),
-                    *_picked(model, "training"),
-                    *_rows(model.get("envelope"), "range"),
-                ]
-            ),
-        ),
+        ("Training", _table(training)),
         ("Split", _prose(split_words(split)) + "." if isinstance(split, Mapping) and split else ""),
         ("Scores", _scores(model.get("scores"))),
         ("Limits", "\n".join(f"- {sentence}" for sentence in limits)),
-        ("Versions", _table(_rows(model.get("versions"), ""))),
+        ("Made with", _table(_picked(model, "faultdx_version", "schema", "weights"))),
     ]
 
 
+def _network(network: Any) -> list[tuple[str, str]]:
+    """Return the network's rows; its architecture, a dozen numbers, is one of them."""
+    if not isinstance(network, Mapping):
+        return _rows(network, "network")
+    rows = _rows({key: value for key, value in network.items() if key != "architecture"}, "network")
+    parts = [f"{key} {value}" for key, value in _rows(network.get("architecture"), "")]
+    return [*rows, ("network, architecture", "; ".join(parts).replace("_", " "))]
+
+
+def _calibrated(model: Mapping[str, Any]) -> bool:
+    """Tell whether there is a temperature, and were validation segments to fit it on."""
+    scores = model.get("scores")
+    return model.get("temperature") is not None and not (isinstance(scores, Mapping) and scores.get("val") == {})
+
+
+def _temperature(model: Mapping[str, Any]) -> list[tuple[str, str]]:
+    fitted = "fitted on validation segments"
+    noise = model.get("noise")
+    if isinstance(noise, Mapping) and noise.get("kinds"):
+        fitted += ", those with added noise included"
+    basis = fitted if _calibrated(model) else "not fitted: there were no validation segments"
+    return [(name, f"{value} ({basis})") for name, value in _picked(model, "temperature")]
+
+
+def _noise(noise: Any) -> list[tuple[str, str]]:
+    """Return the rows of the noise that was added in training; no kinds is no noise, and is said."""
+    if isinstance(noise, Mapping) and noise.get("kinds") in ([], ()):
+        return [("added noise", "none")]
+    return _rows(noise, "added noise")
+
+
 def _scores(scores: Any) -> str:
-    """Return a table a side, a line a condition, where the scores are `evaluation`'s; any others line by line."""
-    rows, others = [], {}
+    """Return a table, a line a side and condition. What is not scores as `evaluation` writes them is left out."""
+    rows = []
+    shares = ("segment_accuracy", "record_accuracy", "macro_f1")
     for side, conditions in plain(scores).items() if isinstance(scores, Mapping) else ():
         for condition, found in conditions.items() if isinstance(conditions, dict) else ():
-            if isinstance(found, dict) and {"segment_accuracy", "record_accuracy", "macro_f1"} <= found.keys():
-                numbers = [found.get(key) for key in ("segments", "records")]
-                shares = [f"{100 * found[key]:.1f}" for key in ("segment_accuracy", "record_accuracy", "macro_f1")]
-                worst = min((found.get("recall") or {"": 0.0}).items(), key=lambda item: item[1])
-                cells = [side, condition, *map(str, numbers), *shares, f"{worst[0]} {100 * worst[1]:.1f}"]
-                rows.append("| " + " | ".join(_prose(cell) for cell in cells) + " |")
-            else:
-                others[f"{side}, {condition}"] = found
-        if not isinstance(conditions, dict):
-            others[str(side)] = conditions
+            if not isinstance(found, dict) or any(number(found.get(key)) is None for key in shares):
+                continue
+            cells = [side, condition, found.get("segments", "-"), found.get("records", "-")]
+            cells += [_hundredths(found[key]) for key in shares]
+            recall = found.get("recall")
+            known = recall.items() if isinstance(recall, dict) else ()
+            least = min(((share, name) for name, share in known if number(share) is not None), default=None)
+            cells.append(f"{least[1]} {_hundredths(least[0])}" if least else "-")
+            rows.append("| " + " | ".join(_prose(cell) for cell in cells) + " |")
     if not rows:
-        return _table(_rows(scores, ""), head=("measure", "value"))
+        return ""
     head = (
         "| part | noise | segments | records | segments right, % | records right, % | macro-F1, % | least recall, % |"
     )
-    extra = _table(_rows(others, ""), head=("measure", "value"))
-    return "\n".join([head, "|---|---|---|---|---|---|---|---|", *rows]) + (f"\n\n{extra}" if extra else "")
+    return "\n".join([head, "|---|---|---|---|---|---|---|---|", *rows])
+
+
+def _hundredths(share: float) -> str:
+    return f"{100 * share:.1f}"
 
 
 def _section(title: str, body: str) -> str:
     return f"## {title}\n\n{body}"
-
-
-def _first(model: Mapping[str, Any], *keys: str) -> Any:
-    return next((model[key] for key in keys if model.get(key) is not None), None)
 
 
 def _prose(value: object) -> str:
@@ -127,8 +146,8 @@ def _classes(model: Mapping[str, Any]) -> str:
     classes = model.get("classes")
     if not isinstance(classes, (list, tuple)) or not classes:
         return ""
-    named = _first(model, "healthy", "healthy_classes") or ()
-    healthy = {str(name) for name in ([named] if isinstance(named, str) else named)}
+    named = model.get("healthy")
+    healthy = {str(name) for name in (named if isinstance(named, (list, tuple)) else ())}
     lines = [f"- {_code(name)}{' (healthy)' if str(name) in healthy else ''}" for name in classes[:_MAX_NAMES]]
     if len(classes) > _MAX_NAMES:
         lines.append(f"- and {len(classes) - _MAX_NAMES} more")
@@ -153,11 +172,13 @@ def _rows(value: Any, name: str) -> list[tuple[str, str]]:
 
 
 def _said(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
-def _table(rows: list[tuple[str, str]], *, head: tuple[str, str] = ("", "")) -> str:
+def _table(rows: list[tuple[str, str]]) -> str:
     lines = [
         f"| {_prose(name.replace('_', ' '))} | {_code(value.replace('|', '/'))} |" for name, value in rows if value
     ]
-    return "\n".join([f"| {head[0]} | {head[1]} |", "|---|---|", *lines]) if lines else ""
+    return "\n".join(["|  |  |", "|---|---|", *lines]) if lines else ""

@@ -105,3 +105,20 @@ def to_dict(diagnosis: Diagnosis) -> dict[str, Any]:
 def to_json(diagnosis: Diagnosis) -> str:
     """Return `to_dict(diagnosis)` as one line of JSON, without the newline; it always encodes as UTF-8."""
     return json.dumps(to_dict(diagnosis), ensure_ascii=False, allow_nan=False)
+
+
+def flat(value: Any, name: str = "") -> list[tuple[str, str]]:
+    """Return nested plain values as rows: ("scores, test, records", "0.98")."""
+    if isinstance(value, Mapping):
+        return [row for key, item in value.items() for row in flat(item, f"{name}, {key}" if name else str(key))]
+    if isinstance(value, list) and any(isinstance(item, (Mapping, list)) for item in value):
+        return [row for i, item in enumerate(value) for row in flat(item, f"{name} {i + 1}".strip())]
+    if isinstance(value, list):
+        return [(name, ", ".join(_plainly(item) for item in value))]
+    return [] if value is None else [(name, _plainly(value))]
+
+
+def _plainly(value: Any) -> str:
+    if isinstance(value, bool) or value is None:
+        return {True: "yes", False: "no", None: "-"}[value]
+    return f"{value:g}" if isinstance(value, float) else str(value)

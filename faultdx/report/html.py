@@ -19,7 +19,7 @@ from faultdx.errors import RecordError
 from faultdx.files import show
 from faultdx.records.record import Record
 from faultdx.report import curves, text
-from faultdx.report.document import number, plain
+from faultdx.report.document import flat, number, plain
 from faultdx.signals.spectra import level
 
 _MAX_TEXT = 600  # characters of one text; a longer one is cut, and says so
@@ -65,8 +65,8 @@ def render(diagnosis: Diagnosis, *, model_info: Mapping[str, Any]) -> str:
     """Return the report of one diagnosis as a whole HTML page, well under 300 kB.
 
     model_info : what is known of the model, any of: name, digest, version, classes, healthy, sampling_rate_hz,
-        segment_samples, temperature, split {method, note, leakage}, trained_on {records, segments, digest},
-        envelope {rms: [low, high], rpm: [low, high]}, scores, network {name, parameters}
+        segment_samples, temperature, split {method, level, leakage, notes}, trained_on {records, segments, specimens,
+        digest}, envelope {rms: [low, high], rpm: [low, high]}, scores, network {name, parameters}
 
     Any status, and a diagnosis without a record, gives a page; what is missing is left out or said to be missing.
     """
@@ -76,7 +76,7 @@ def render(diagnosis: Diagnosis, *, model_info: Mapping[str, Any]) -> str:
         _probabilities(diagnosis, model_info),
         _over_time(diagnosis),
         *_signal(diagnosis),
-        _table_section("Evidence", _flat(plain({k: v for k, v in diagnosis.evidence.items() if k != "levels"}))),
+        _table_section("Evidence", flat(plain({k: v for k, v in diagnosis.evidence.items() if k != "levels"}))),
         _quality(diagnosis),
         _section("What this report does not say", _list(text.limits(diagnosis, model_info=model_info))),
         _provenance(diagnosis, model_info),
@@ -120,23 +120,6 @@ def _table(rows: Sequence[tuple[str, str]]) -> str:
 
 def _table_section(title: str, rows: Sequence[tuple[str, str]]) -> str:
     return _section(title, _table(rows))
-
-
-def _flat(value: Any, name: str = "") -> list[tuple[str, str]]:
-    """Return nested plain values as rows: ("scores, test, records", "0.98")."""
-    if isinstance(value, Mapping):
-        return [row for key, item in value.items() for row in _flat(item, f"{name}, {key}" if name else str(key))]
-    if isinstance(value, list) and any(isinstance(item, (Mapping, list)) for item in value):
-        return [row for i, item in enumerate(value) for row in _flat(item, f"{name} {i + 1}".strip())]
-    if isinstance(value, list):
-        return [(name, ", ".join(_plainly(item) for item in value))]
-    return [] if value is None else [(name, _plainly(value))]
-
-
-def _plainly(value: Any) -> str:
-    if isinstance(value, bool) or value is None:
-        return {True: "yes", False: "no", None: "-"}[value]
-    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _verdict(d: Diagnosis) -> str:
@@ -271,7 +254,10 @@ def _signal(d: Diagnosis) -> list[str]:
     try:
         waveform = curves.waveform(r.signal, sampling_rate_hz=rate_hz, unit=unit)
         sections = [
-            _section("Waveform", _figure(waveform, f"As diagnosed, in {unit or 'raw units'}{many}.") + _levels(r))
+            _section(
+                "Waveform",
+                _figure(waveform, f"As read, before any resampling, in {unit or 'raw units'}{many}.") + _levels(r),
+            )
         ]
         if (r.signal == r.signal[:, :1]).all():
             return [*sections, _section("Spectrum", "<p>Not drawn: the signal is flat.</p>")]
@@ -337,13 +323,14 @@ def _provenance(d: Diagnosis, model_info: Mapping[str, Any]) -> str:
     classes, healthy = info.pop("classes", None) or (), info.pop("healthy", None) or ()
     first = [("model", str(info.pop("name", ""))), ("model version", str(info.pop("version", "")))]
     first += [("model digest", str(info.pop("digest", "")))]
-    first += [
-        ("trained on", ", ".join(f"{name} {value}" for name, value in _flat(plain(info.pop("trained_on", None)))))
-    ]
+    first += [("trained on", ", ".join(f"{name} {value}" for name, value in flat(plain(info.pop("trained_on", None)))))]
     first += [
         ("classes", f"{len(classes)}, of which healthy: {', '.join(map(str, healthy)) or 'none'}" if classes else "")
     ]
-    first += [("split of its scores", text.split_words(split))]
+    first += [("split of its scores", text.split_words(split, notes=False))]
+    notes = text.split_notes(split)  # a row each: together they may be longer than one text of this page
+    first += [("note on the split", note) for note in notes[:_MAX_CLASSES]]
+    first += [("", f"and {len(notes) - _MAX_CLASSES} more notes")] if len(notes) > _MAX_CLASSES else []
     first += _scores(info)
     network = info.get("network")
     if isinstance(network, Mapping):  # its layers stand in the model card
@@ -351,6 +338,6 @@ def _provenance(d: Diagnosis, model_info: Mapping[str, Any]) -> str:
     for unread in ("schema", "weights", "familiarity", "faultdx_version"):
         info.pop(unread, None)
     loud = '<p class="loud">The model was scored on a leaking split.</p>\n' if text.split_leaks(split) else ""
-    rest = _flat(plain({"temperature": "none: not calibrated", **info}))
+    rest = flat(plain({"temperature": "none: not calibrated", **info}))
     rows: Iterable[tuple[str, str]] = [*first, *rest, ("faultdx version", faultdx.__version__)]
     return _section("Provenance", loud + _table([(name.replace("_", " "), value) for name, value in rows]))

@@ -38,8 +38,17 @@ def split_leaks(split: Any) -> bool:
     return flag.strip().lower() not in {"", "no", "none", "false"} if isinstance(flag, str) else bool(flag)
 
 
-def split_words(split: Any) -> str:
-    """Return how honest a model's split is: its method and note, and what that kind of split can show."""
+def split_notes(split: Any) -> list[str]:
+    """Return what a model's split says of its exceptions: "class normal has a single specimen: ..."."""
+    notes = split.get("notes") if isinstance(split, Mapping) else None
+    return [show(str(note)).rstrip(".") for note in notes if note] if isinstance(notes, (list, tuple)) else []
+
+
+def split_words(split: Any, *, notes: bool = True) -> str:
+    """Return how honest a model's split is: its method, what its test side has never seen, and its notes.
+
+    split : {method, level, leakage, notes} of model.json; without a level the method says what it can
+    """
     if not isinstance(split, Mapping):
         return "not recorded"
     method = show(str(split.get("method") or "not recorded"))
@@ -47,13 +56,14 @@ def split_words(split: Any) -> str:
         "specimen": "the test parts were never trained on",
         "condition": "the test loads or speeds were never trained on, the parts were",
         "time": "other seconds of the same recordings: optimistic",
-        "within": "other seconds of the same recordings: optimistic",
     }
     leaks = split_leaks(split)
-    words = [text for kind, text in kinds.items() if kind in method.lower() and not leaks][:1]
-    words += [show(str(split[key])).rstrip(".") for key in ("note", "description") if split.get(key)]
-    if leaks:
+    words = [show(str(split["level"])).rstrip(".")] if split.get("level") else []
+    if not words and not leaks:
+        words = [said for kind, said in kinds.items() if kind in method.lower()][:1]
+    if leaks and not any(word.startswith("LEAKING") for word in words):
         words.insert(0, "LEAKING: training and test share recordings or segments; the scores are too good")
+    words += split_notes(split) if notes else []
     return f"{method} ({'; '.join(words)})" if words else method
 
 

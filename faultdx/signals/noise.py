@@ -4,10 +4,10 @@
     pink       power spectral density proportional to 1/f: 10 dB a decade
     laplacian  independent samples of density exp(-|n| / b) / 2b: kurtosis 6
 
-SNR = 10 log10( mean(x**2) / mean(n**2) ) dB over the segment: the mean square of
-the signal as it is, offset included, over that of the noise (Zhao et al. 2020, eq. 8
-uses the same ratio of powers). The ratio is set on the noise that was drawn, so that
-it is exact for every segment and not only on average.
+SNR = 10 log10( mean((x - mean(x))**2) / mean(n**2) ) dB over the segment: the power of
+the vibration over that of the noise (the ratio of powers of Zhao et al. 2020). An offset
+is no vibration: counted as signal, it would drown the rest in noise. The ratio is set on
+the noise that was drawn, so that it is exact for every segment and not only on average.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def add_noise(x: npt.ArrayLike, *, kind: str, snr_db: float, rng: np.random.Gene
     snr_db : signal-to-noise ratio in dB, finite
     rng : numpy Generator
 
-    Returns float32, the shape of `x`. A silent segment (all zero) stays silent: no SNR is defined for it.
+    Returns float32, the shape of `x`. A constant segment stays as it is: no SNR is defined for it.
     Raises ConfigError for an unknown kind or an SNR that is not finite.
 
     >>> import numpy as np
@@ -80,7 +80,7 @@ def add_noise(x: npt.ArrayLike, *, kind: str, snr_db: float, rng: np.random.Gene
     if not np.isfinite(snr_db):
         raise ConfigError(f"SNR {snr_db!r} is not a finite number of dB")
     noise = draw_noise(clean.shape, kind=kind, rng=rng)
-    power = np.mean(np.square(clean), axis=-1, keepdims=True)
+    power = np.var(clean, axis=-1, keepdims=True)
     return np.asarray(clean + noise * np.sqrt(power * 10.0 ** (-snr_db / 10.0)), dtype=np.float32)
 
 

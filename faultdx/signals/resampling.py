@@ -14,23 +14,30 @@ from faultdx.errors import ConfigError
 # minus half its width, so that nothing folds back above -80 dB; passband to 0.9 of the new Nyquist frequency.
 _ATTENUATION_DB = 80.0
 _PASSBAND = 0.90
-_MAX_FACTOR = 2000
+_FARTHEST = 2000
+_EXACT = Fraction(1, 100_000)
+_SAME_RATE = Fraction(1, 10_000)  # two clocks that say one rate; a line moves by 0.01 %, less than any slip
 _BLOCK = 1 << 21  # products computed at once: bounds the memory, not the result
 
 
 def ratio(from_hz: float, to_hz: float) -> tuple[int, int]:
-    """Return (up, down) with to_hz / from_hz = up / down exactly. Raises ConfigError where no small ratio exists."""
-    if not (1e-6 <= from_hz < np.inf and 1e-6 <= to_hz < np.inf):
-        raise ConfigError(f"cannot resample from {from_hz:g} Hz to {to_hz:g} Hz")
-    fraction = (
-        Fraction(to_hz).limit_denominator(10**6) / Fraction(from_hz).limit_denominator(10**6)
-    ).limit_denominator(_MAX_FACTOR)
-    if abs(float(fraction) * from_hz / to_hz - 1) > 1e-9 or fraction.numerator > _MAX_FACTOR:
-        raise ConfigError(
-            f"cannot resample from {from_hz:g} Hz to {to_hz:g} Hz: the ratio has no factors below {_MAX_FACTOR}; "
-            "choose another target rate"
-        )
-    return fraction.numerator, fraction.denominator
+    """Return (up, down) with to_hz / from_hz = up / down, within 1e-4: less than a shaft's slip.
+
+    Raises ConfigError where a rate is not a positive number or the two are too far apart.
+    """
+    if not (0 < from_hz < np.inf and 0 < to_hz < np.inf):
+        raise ConfigError(f"cannot resample from {from_hz:g} Hz to {to_hz:g} Hz: both must be above 0")
+    wanted = Fraction(to_hz) / Fraction(from_hz)
+    small = min(wanted, 1 / wanted)
+    if small < Fraction(1, _FARTHEST):
+        raise ConfigError(f"cannot resample from {from_hz:g} Hz to {to_hz:g} Hz: the rates are too far apart")
+    limit = 256
+    if 1 - small <= _SAME_RATE:
+        return 1, 1
+    while abs((fraction := small.limit_denominator(limit)) / small - 1) > _EXACT:
+        limit *= 2  # the error is below 1 / limit, so this ends
+    down, up = (fraction.denominator, fraction.numerator)
+    return (up, down) if wanted <= 1 else (down, up)
 
 
 def lowpass(up: int, down: int) -> npt.NDArray[np.float64]:
@@ -71,15 +78,12 @@ def resample(signal: npt.NDArray[np.float32], *, from_hz: float, to_hz: float) -
     padded = np.pad(signal.astype(np.float64), ((0, 0), (reach, 2 * reach)))
     windows = np.lib.stride_tricks.sliding_window_view(padded, reach, axis=1)
     at_once = max(1, _BLOCK // (reach * channels))
-    bank: dict[int, npt.NDArray[np.float64]] = {}
     out = np.empty((channels, outputs), dtype=np.float32)
     for phase in range(min(up, outputs)):
         mine = m[phase::up]  # offsets repeat with period `up` in m
-        at = int(offset[phase])
-        if at not in bank:
-            h = taps[at::-up][:reach]
-            bank[at] = np.pad(h, (0, reach - h.size))
+        h = taps[int(offset[phase]) :: -up][:reach]
+        h = np.pad(h, (0, reach - h.size))
         for block in range(0, mine.size, at_once):
             chosen = mine[block : block + at_once]
-            out[:, chosen] = windows[:, first[chosen] + reach] @ bank[at]
+            out[:, chosen] = windows[:, first[chosen] + reach] @ h
     return out

@@ -60,6 +60,11 @@ def _channel(x: npt.ArrayLike) -> Float64Array:
     return signal
 
 
+def rms_of(signal: npt.ArrayLike) -> float:
+    """Return the RMS about the mean of each channel, (samples,) or (channels, samples), pooled over the channels."""
+    return float(np.sqrt(np.mean(np.var(np.asarray(signal, dtype=np.float64), axis=-1))))
+
+
 def _check_rate(sampling_rate_hz: float) -> None:
     if not (math.isfinite(sampling_rate_hz) and sampling_rate_hz > 0):
         raise RecordError(f"a sampling rate of {sampling_rate_hz} Hz is impossible; declare the real one")
