@@ -181,3 +181,8 @@ def test_every_module_says_what_it_is() -> None:
         name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
         if name != "faultdx.__main__":
             assert importlib.import_module(name).__doc__, name
+
+
+def test_no_figure_is_left_to_fill_in() -> None:
+    for path in DOCUMENTS:
+        assert not re.findall(r"@[A-Z0-9]+@|TODO|TBD", path.read_text("utf-8")), path.name
