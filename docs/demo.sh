@@ -4,6 +4,10 @@
 set -eu
 out=${1:-demo}
 seed=${2:-0}
+if ! command -v faultdx >/dev/null; then
+    echo "faultdx is not on the path: make install, then . .venv/bin/activate" >&2
+    exit 2
+fi
 if [ "$out" = demo ]; then
     rm -rf demo
 elif [ -e "$out" ]; then

@@ -127,7 +127,7 @@ class TrainConfig:
 
         found = _one_of("network", (self.network,), tuple(NETWORKS))
         found += _one_of("recipe", (self.recipe,), tuple(RECIPES))
-        found += _one_of("noise", self.noise, KINDS)
+        found += _one_of("noise", self.noise, KINDS, "none")
         found += _one_of("optimizer", (self.optimizer,), ("adamw", "sgd-steps"))
         if self.device != "auto" and self.device.split(":")[0] not in ("cpu", "cuda"):
             found.append(f"device {self.device!r} is not auto, cpu, cuda or cuda:N")
@@ -179,8 +179,9 @@ def recipe_fields(name: object) -> Mapping[str, Any]:
     return RECIPES.get(name, {}) if isinstance(name, str) else {}
 
 
-def _one_of(name: str, values: Sequence[str], allowed: Sequence[str]) -> list[str]:
-    return [f"{name} {v!r} is unknown: it is one of {', '.join(allowed)}" for v in values if v not in allowed]
+def _one_of(name: str, values: Sequence[str], allowed: Sequence[str], *or_nothing: str) -> list[str]:
+    there = ", ".join([*allowed, *or_nothing])
+    return [f"{name} {v!r} is unknown: it is one of {there}" for v in values if v not in allowed]
 
 
 Config = TypeVar("Config", PrepareConfig, TrainConfig)

@@ -293,7 +293,8 @@ def open_prepared(path: str | Path) -> Iterator[Prepared]:
     name = show(path)
     if not Path(path).is_file():
         what = "is a folder, not a prepared file" if Path(path).is_dir() else "no such file"
-        raise DatasetError(f"{name}: {what}; `faultdx prepare SOURCE --out {name}` makes one")
+        making = f"{name} --out NAME.h5" if Path(path).is_dir() else f"SOURCE --out {name}"
+        raise DatasetError(f"{name}: {what}; `faultdx prepare {making}` makes one")
     try:
         file = h5py.File(path, "r")
     except OSError as error:

@@ -72,6 +72,8 @@ class Diagnosis:
 
 # A record whose level is beyond this many times the training range is named: another sensor, gain or machine.
 LEVEL_FACTOR = 3.0
+# Names that say where a sensor sits: drive end, fan end, base. Other names are as often a logger's as a place's.
+_SENSOR_PLACES = {"DE", "FE", "BA"}
 
 
 class Model:
@@ -114,7 +116,9 @@ class Model:
     def diagnose(self, record: Record, *, min_confidence: float | None = None) -> Diagnosis:
         """Return what the model finds in a record. Never raises for a record; an unfit one is "unusable".
 
-        min_confidence : below it the status is "undecided"; None takes the model's own
+        min_confidence : below it the status is "undecided"; None takes the model's own. Undecided too: a healthy
+        verdict where fewer than half of the segments agree, or on a record whose level, speed or sensor is not that of
+        the training. 0 gives a verdict whatever the doubts
         """
         began = time.perf_counter()
         unfit = self._unfit(record)
@@ -157,7 +161,7 @@ class Model:
         rate, wanted = record.sampling_rate_hz, len(net.channels)
         if record.signal.shape[0] != wanted:
             message = (
-                f"it has {record.signal.shape[0]} channels ({', '.join(record.channels[:8])}) and the model takes "
+                f"its channels are {record.signal.shape[0]} ({', '.join(record.channels[:8])}) and the model takes "
                 f"{wanted} ({', '.join(net.channels[:8])}): choose with --channel"
             )
             return Check("channels", record.signal.shape[0], wanted, "refuse", message)
@@ -185,7 +189,10 @@ class Model:
         if abs(record.sampling_rate_hz - net.sampling_rate_hz) > 1e-4 * net.sampling_rate_hz:
             signal = resample(signal, from_hz=record.sampling_rate_hz, to_hz=net.sampling_rate_hz)
             warnings.append(f"resampled from {record.sampling_rate_hz:g} to {net.sampling_rate_hz:g} Hz for the model")
+        doubts = []
+        places = {c.upper() for c in record.channels} | {c.upper() for c in net.channels}
         if [c.lower() for c in record.channels] != [c.lower() for c in net.channels]:
+            doubts += ["channel"] if places <= _SENSOR_PLACES else []
             warnings.append(
                 f"its channel is {', '.join(record.channels[:8])} and the model was trained on "
                 f"{', '.join(net.channels[:8])}: another sensor or place is another machine to a network"
@@ -193,7 +200,9 @@ class Model:
         checked = self._level_check(record)
         quality += checked
         warnings += [c.message for c in checked]
-        warnings += self._speed_note(record)
+        speed = self._speed_note(record)
+        warnings += speed
+        doubts += [c.name for c in checked] + ["speed"] * len(speed)
         if info.get("split", {}).get("leakage"):
             warnings.append("the model's scores are from a leaking split: they say nothing of new recordings")
         starts = segment_starts(0, signal.shape[1], length=net.segment, hop=net.segment)
@@ -202,8 +211,14 @@ class Model:
         pooled = pool(by_segment)
         best = int(pooled.argmax())
         verdict = self.classes[best]
-        decided = bool(pooled[best] >= min_confidence)
         healthy = set(info["healthy"])
+        agreement = float(np.mean(by_segment.argmax(axis=1) == best))
+        doubts += ["agreement"] if agreement < 0.5 else []
+        decided = bool(pooled[best] >= min_confidence)
+        if decided and verdict in healthy and doubts and min_confidence > 0:
+            # a false alarm is looked into; a false all-clear is not
+            decided = False
+            warnings.append(f"it looks {verdict}, but it is no record to compare ({', '.join(doubts)}): no all-clear")
         facts |= {"warnings": tuple(warnings)}
         return Diagnosis(
             record.path,
@@ -214,7 +229,7 @@ class Model:
             confidence=float(pooled[best]),
             probabilities=dict(zip(self.classes, pooled.tolist(), strict=True)),
             segments=len(starts),
-            agreement=float(np.mean(by_segment.argmax(axis=1) == best)),
+            agreement=agreement,
             quality=tuple(quality),
             segment_probabilities=by_segment,
             segment_starts_s=starts / net.sampling_rate_hz,

@@ -33,10 +33,14 @@ class RecordError(FaultdxError):
 
 
 class DatasetError(FaultdxError):
-    """A prepared file is missing, foreign, damaged, or unfit for what is asked of it."""
+    """A prepared file is missing, foreign, damaged, or unfit for what is asked of it.
+
+    `skipped` : the records that were left out before, each with its reason
+    """
 
     exit_code = 2
     kind = "dataset"
+    skipped: tuple[RecordError, ...] = ()
 
 
 class ModelError(FaultdxError):

@@ -80,13 +80,25 @@ def check_target(path: str | os.PathLike[str], *, overwrite: bool, resume_hint: 
     try:
         if not overwrite and target.exists():
             raise OutputError(f"{show(target)}: exists already; {cure}")
-        target.parent.mkdir(parents=True, exist_ok=True)
-        probe = target.parent / f".faultdx-probe-{os.getpid()}"
-        os.close(os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666))
-        probe.unlink()
+        _probe(target.parent)
     except OSError as error:
         raise output_error(target, error) from error
     return target
+
+
+def check_folder(path: str | os.PathLike[str]) -> None:
+    """Make the folder where it is missing and find out that files can be written there. Raises OutputError."""
+    try:
+        _probe(Path(path))
+    except OSError as error:
+        raise output_error(path, error) from error
+
+
+def _probe(folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    probe = folder / f".faultdx-probe-{os.getpid()}"
+    os.close(os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666))
+    probe.unlink()
 
 
 def check_space(path: str | os.PathLike[str], needed_bytes: int) -> None:

@@ -262,6 +262,17 @@ def _tally(
     return np.asarray(counts * max(1, len(config.noise) * len(config.snr_db)))
 
 
+def _layout(
+    known: Sequence[Known], config: PrepareConfig, notes: list[str]
+) -> tuple[tuple[str, ...], tuple[str, ...], SplitPlan]:
+    """Return channels, classes (healthy ones first) and the split. Raises DatasetError where there is none."""
+    channels = _check_channels(known, notes)
+    classes = tuple(sorted({k.label for k in known}, key=lambda c: (not _is_healthy(c, config), c)))
+    if len(classes) < 2:
+        raise DatasetError(f"the records have a single class ({classes[0]}): a network needs two or more to tell apart")
+    return channels, classes, plan_split([Subject(k.label, k.specimen, k.condition) for k in known], config)
+
+
 def prepare(
     items: Sequence[Item],
     out: str | Path,
@@ -287,11 +298,11 @@ def prepare(
         workers = 1  # standard input belongs to this process
     usable, skipped, rate, notes = _usable(items, config, workers, step)
     known = [k for _, k in usable]
-    channels = _check_channels(known, notes)
-    classes = tuple(sorted({k.label for k in known}, key=lambda c: (not _is_healthy(c, config), c)))
-    if len(classes) < 2:
-        raise DatasetError(f"the records have a single class ({classes[0]}): a network needs two or more to tell apart")
-    split = plan_split([Subject(k.label, k.specimen, k.condition) for k in known], config)
+    try:
+        channels, classes, split = _layout(known, config, notes)
+    except DatasetError as error:
+        error.skipped = tuple(skipped)  # what was left out may be why
+        raise
     plan = Cutting(config, rate, split.method)
     counts = _tally(known, classes, plan, split.shares)
     notes += [

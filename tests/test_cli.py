@@ -318,3 +318,18 @@ def test_prepare_takes_one_recording_from_standard_input(real_data: Path, tmp_pa
     with h5py.File(tmp_path / "piped.h5") as a, h5py.File(tmp_path / "named.h5") as b:
         assert a["records/path"].asstr()[0] == "-"
         assert np.array_equal(a["segments"][:], b["segments"][:])
+
+
+def test_help_shows_the_defaults_that_stand_in_brackets(tmp_path: Path) -> None:
+    for command, words in (("train", ("[drsn-wide]", "[-10:10]")), ("prepare", ("[label]", "[no overlap]", "[auto]"))):
+        said = " ".join(faultdx_here(command, "-h", cwd=tmp_path).out.split())
+        assert all(word in said for word in words), said
+
+
+def test_what_was_left_out_is_named_where_prepare_gives_up(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("x\n" + "\n".join(str(i % 7) for i in range(5000)))
+    (tmp_path / "b.csv").write_text("x\n" + "\n".join("nan" for _ in range(5000)))
+    (tmp_path / "t.csv").write_text("path,label,sampling_rate_hz\na.csv,a,1000\nb.csv,b,1000\n")
+    ran = faultdx_here("prepare", "t.csv", "--out", "p.h5", cwd=tmp_path)
+    assert ran.code == 2
+    assert "left out: " in ran.err and "b.csv" in ran.err and "single class (a)" in ran.err.splitlines()[-1]

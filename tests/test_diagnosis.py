@@ -109,6 +109,24 @@ def test_a_fault_is_what_is_not_healthy(trained: Trained, model: Model, record: 
         assert found.verdict == verdict and found.fault is fault
 
 
+def test_no_all_clear_for_a_record_that_cannot_be_compared(
+    trained: Trained, model: Model, record: Record, tmp_path: Path
+) -> None:
+    verdict = model.diagnose(record, min_confidence=0).verdict
+    others = [c for c in model.classes if c != verdict]
+    clear = changed(trained.run, tmp_path / "a", healthy=[verdict], min_confidence=0.01)
+    alarm = changed(trained.run, tmp_path / "b", healthy=others, min_confidence=0.01)
+    loud = record.with_(signal=1000 * record.signal)
+    fast = record.with_(rpm=10 * (record.rpm or 1800.0))
+    elsewhere = record.with_(channels=("FE",))
+    for name, strange in (("level", loud), ("speed", fast), ("channel", elsewhere)):
+        found = clear.diagnose(strange)
+        assert (found.status, found.verdict, found.fault) == ("undecided", None, None)
+        assert any("no all-clear" in w and name in w for w in found.warnings)
+        assert alarm.diagnose(strange).fault is True  # an alarm is looked into
+        assert clear.diagnose(strange, min_confidence=0).verdict == verdict  # asked for, whatever the doubts
+
+
 def test_what_was_known_is_passed_on(model: Model, records: list[Record]) -> None:
     record = records[0]
     found = model.diagnose(record.with_(notes=("a loose cable",)))

@@ -13,9 +13,10 @@ app = typer.Typer(
     name="faultdx",
     help="Vibration fault diagnosis: recordings in, a diagnosis with its evidence out.",
     epilog="Exit codes: 0 done, 1 internal error, 2 usage, 3 a result named by --fail-on, 4 an input unfit, "
-    "5 output not written, 130/143 interrupted.",
+    "5 output not written, 130/143 interrupted, 141 closed pipe.",
     no_args_is_help=True,
     add_completion=False,
+    rich_markup_mode=None,  # it takes a default in [brackets] for markup
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )

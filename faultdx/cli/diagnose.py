@@ -29,9 +29,7 @@ def diagnose(
     ] = None,
     fail_on: Annotated[
         list[str] | None,
-        typer.Option(
-            "--fail-on", metavar="WHAT", help="Exit 3 on fault, a class, undecided or unfamiliar. Repeatable. [never]"
-        ),
+        typer.Option("--fail-on", metavar="WHAT", help="Exit 3 on fault, a class, or undecided. Repeatable. [never]"),
     ] = None,
     min_confidence: Annotated[
         float | None,
@@ -55,7 +53,7 @@ def diagnose(
     """
     from faultdx.diagnosis import load_model, outcome
     from faultdx.errors import ConfigError, OutputError
-    from faultdx.files import check_target, show
+    from faultdx.files import check_folder, show
     from faultdx.records import Declared, find_records
     from faultdx.report.document import to_json
     from faultdx.report.text import one_line, table_rows
@@ -74,7 +72,7 @@ def diagnose(
     if report is not None and report.exists() and not report.is_dir():
         raise OutputError(f"{show(report)}: is a file; choose a folder for the reports")
     if report is not None:
-        check_target(report / "x", overwrite=True)
+        check_folder(report)
     table = console.on_terminal() and not json
     done: list[Any] = []
     written = 0
@@ -101,7 +99,7 @@ def diagnose(
         console.print_table(header[:-1], [row[:-1] for row in rows])  # the notes are sentences: they go below
         for found in done:
             for warning in found.warnings:
-                console.note(console.one_line(f"{found.file}: {warning}"))
+                console.say(console.one_line(f"{found.file}: {warning}"))  # a part of the result
     if report is not None:
         console.note(f"{written} report{'s' * (written != 1)} in {console.one_line(str(report))}")
     code = outcome(done, fail_on or [])

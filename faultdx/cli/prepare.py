@@ -98,7 +98,7 @@ def prepare(
     specimen, condition, asset.
     """
     from faultdx.config import PrepareConfig, load
-    from faultdx.errors import ConfigError
+    from faultdx.errors import ConfigError, DatasetError
     from faultdx.preparation import prepare as run
     from faultdx.records import Declared, find_records
 
@@ -130,8 +130,13 @@ def prepare(
         sampling_rate_hz=sampling_rate, rpm=rpm, channels=tuple(channel or ()), variable=variable, unit=unit
     )
     items = find_records(sources or [], table=None if records is None else str(records), flags=declared)
-    with console.progress() as step:
-        summary = run(items, out, config=configuration, overwrite=overwrite, workers=workers, progress=step)
+    try:
+        with console.progress() as step:
+            summary = run(items, out, config=configuration, overwrite=overwrite, workers=workers, progress=step)
+    except DatasetError as refusal:
+        for left_out in refusal.skipped:
+            console.say(f"left out: {console.one_line(str(left_out))}")
+        raise
     for text in summary.notes:
         console.note(f"note: {text}")
     for error in summary.skipped:

@@ -36,7 +36,7 @@ def train(
         str | None, typer.Option("--device", metavar="NAME", help="auto, cpu, cuda, cuda:N. [auto]")
     ] = None,
     threads: Annotated[
-        int | None, typer.Option("--threads", metavar="N", help="CPU threads. [half the cores, 1 to 4]")
+        int | None, typer.Option("--threads", min=1, metavar="N", help="CPU threads. [half the cores, 1 to 4]")
     ] = None,
     seed: Annotated[
         int | None, typer.Option("--seed", metavar="N", min=0, max=2**63 - 1, help="Of everything random. [0]")

@@ -83,13 +83,15 @@ def _find(source: str, flags: Declared) -> list[Item]:
 
 
 def _folder(folder: Path, flags: Declared) -> Iterator[Item]:
-    """Yield the recordings of a folder. Class folders (files one level down only, in two folders or more) label."""
+    """Yield the recordings of a folder. Class folders (two or more, one level down, none deeper) label their files."""
     found = list(_walk(folder, flags, frozenset()))
     parents = {Path(item.path).parent for item in found}
-    are_classes = len(parents) > 1 and all(parent.parent == folder for parent in parents)
+    folders = parents - {folder}  # a stray file beside the class folders has no label, and costs the others none
+    are_classes = len(folders) > 1 and all(parent.parent == folder for parent in folders)
     for item in found:
         # What a records.csv in a class folder leaves open stays open: it is a table's word, not a folder's.
-        if are_classes and item.declared.said_by == FOLDER_NAME:
+        in_class = are_classes and Path(item.path).parent != folder
+        if in_class and item.declared.said_by == FOLDER_NAME:
             yield replace(item, declared=replace(item.declared, label=Path(item.path).parent.name))
         else:
             yield item
