@@ -48,7 +48,7 @@ def find_records(sources: Sequence[str], *, table: str | None = None, flags: Dec
 
 def _described(items: list[Item], table: str, flags: Declared) -> list[Item]:
     rows: dict[str, list[Item]] = {}
-    for row in read_table(table, flags=flags, must_exist=False):
+    for row in read_table(table, flags=flags):
         rows.setdefault(_identity(row.path), []).append(row)
     items = [i for i in items if _identity(i.path) != _identity(table)]
     if items and not any(_identity(item.path) in rows for item in items):

@@ -86,10 +86,10 @@ def looks_like_table(path: str) -> bool:
     return bool(header) and "path" in [cell.strip().lower() for cell in _split(header[0])]
 
 
-def read_table(path: str, *, flags: Declared = NOTHING, must_exist: bool = True) -> list[Item]:
+def read_table(path: str, *, flags: Declared = NOTHING) -> list[Item]:
     """Return an Item for each row of the records table `path`, in its order.
 
-    must_exist : a row that names a missing file is an error
+    A row that names a missing file is an Item too: reading it says what is wrong, and costs the others nothing.
 
     Raises RecordError where the table cannot be opened, ConfigError with every problem found, by line, otherwise.
     """
@@ -105,8 +105,6 @@ def read_table(path: str, *, flags: Declared = NOTHING, must_exist: bool = True)
         key = (target, row.get("channel", ""), row.get("variable", ""))
         if not name:
             wrong.append("no path")
-        elif must_exist and target != STANDARD_INPUT and not _exists(target):
-            wrong.append(f"no such file: {show(name)} (paths are relative to the table)")
         elif key in seen:
             wrong.append(f"{show(name)} is listed already in line {seen[key]}")
         seen.setdefault(key, line)
@@ -198,13 +196,6 @@ def _split(header: str) -> list[str]:
 
 def _delimiter(header: str) -> str:
     return max(",;\t", key=header.count)
-
-
-def _exists(target: str) -> bool:
-    try:
-        return Path(target).exists()
-    except (OSError, ValueError):  # a NUL byte, a name too long
-        return False
 
 
 def _refuse(path: str, problems: list[str]) -> NoReturn:
