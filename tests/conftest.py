@@ -8,6 +8,11 @@ from pathlib import Path
 
 import pytest
 from helpers import TINY, Trained, faultdx
+from hypothesis import settings
+
+# The same examples in every run, whatever the machine's load; HYPOTHESIS_PROFILE=default searches for others.
+settings.register_profile("repeatable", derandomize=True, deadline=None)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 
 HERE = Path(__file__).resolve().parent
 

@@ -283,8 +283,8 @@ def test_any_value_anywhere_is_taken_or_refused(good: Path, tmp_path: Path) -> N
             model = load_model(folder)
         except ModelError as error:
             assert "\n" not in str(error) and len(str(error)) < 1000
-        else:  # what is taken has to work
-            assert model.diagnose(Record(signal, 12_800.0, rpm=1750.0)).status in {"diagnosed", "undecided"}
+        else:  # what is taken has to work; a rate thousands of times below the record's makes the record unusable
+            assert model.diagnose(Record(signal, 12_800.0, rpm=1750.0)).status in {"diagnosed", "undecided", "unusable"}
 
     check()
 
