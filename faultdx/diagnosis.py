@@ -17,23 +17,13 @@ from faultdx.inference import Network
 from faultdx.records.reading import open_item, record_of, understand
 from faultdx.records.record import Record
 from faultdx.records.source import Item
+from faultdx.signals.quality import Check
 from faultdx.signals.resampling import ratio, resample
 from faultdx.signals.segments import cut, normalize, segment_starts
 from faultdx.signals.spectra import level, rms_of
 from faultdx.voting import pool
 
 SCHEMA = "faultdx.diagnosis/1"
-
-
-@dataclass(frozen=True)
-class Check:
-    """A quality check that fired: `value` beyond `limit`; severity "warn" or "refuse"; `message` is a sentence."""
-
-    name: str
-    value: float
-    limit: float
-    severity: str
-    message: str
 
 
 @dataclass(frozen=True, eq=False)

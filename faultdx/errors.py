@@ -2,6 +2,7 @@
 
     FaultdxError
       RecordError    a recording cannot be read, or is unfit for use           exit 4
+        UnusableError    it was read, and its signal must not be diagnosed     exit 4
       DatasetError   a prepared file is missing, foreign, or unfit             exit 2
       ModelError     a model folder is missing, foreign, or inconsistent       exit 2
       ConfigError    an option or a configuration value is wrong               exit 2
@@ -12,6 +13,8 @@ place catches them: `faultdx.cli.console`.
 """
 
 from __future__ import annotations
+
+import math
 
 
 class FaultdxError(Exception):
@@ -30,6 +33,24 @@ class RecordError(FaultdxError):
     def __init__(self, message: str, path: str | None = None) -> None:
         super().__init__(message)
         self.path = path
+
+
+class UnusableError(RecordError):
+    """A recording was read, and its signal must not be diagnosed: `check` names the rule, `value` is beyond `limit`."""
+
+    kind = "unusable"
+
+    def __init__(
+        self,
+        message: str,
+        path: str | None = None,
+        *,
+        check: str = "",
+        value: float = math.nan,
+        limit: float = math.nan,
+    ) -> None:
+        super().__init__(message, path)
+        self.check, self.value, self.limit = check, value, limit
 
 
 class DatasetError(FaultdxError):

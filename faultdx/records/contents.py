@@ -19,6 +19,7 @@ class Variable:
     kind : "number" (real numeric array), "text", or "other" (struct, cell, object, complex: not read)
     load : decode and check now; returns the array with shape `shape` in its stored type, or raises RecordError
     text : the text itself where kind is "text" and it is short
+    sampling_rate_hz, unit : where the format itself states them for this variable (UFF 58, TDMS)
     """
 
     name: str
@@ -26,6 +27,8 @@ class Variable:
     kind: str
     load: Callable[[], NumberArray]
     text: str | None = None
+    sampling_rate_hz: float | None = None
+    unit: str | None = None
 
 
 @dataclass(frozen=True)
