@@ -44,7 +44,7 @@ class Sampler:
             weight = weight / per_class[self.label]
         self.cumulative = torch.cumsum(weight / weight.sum(), 0)
         self.segments = len(prepared.rows("train"))
-        self.gain = torch.from_numpy(pink_gain(self.length)).float().to(device)
+        self.gain = torch.tensor(pink_gain(self.length), device=device)
         self.window = torch.arange(self.length)
 
     def chosen(self, step: int, steps_per_epoch: int, g: torch.Generator) -> tuple[Tensor, Tensor]:

@@ -16,6 +16,8 @@ from faultdx.signals.resampling import ratio, resample
 from faultdx.signals.segments import Part, cut, normalize, segment_starts, split_in_time
 from faultdx.splits import NAMES, Shares
 
+_BLOCK = 64  # segments that noise is drawn for at once: memory stays with them, however long the record
+
 
 @dataclass(frozen=True)
 class Cutting:
@@ -76,17 +78,17 @@ def cut_record(record: Record, shares: Shares, plan: Cutting) -> Block:
         out = normalize(clean, method=config.normalize, record=signal)
         none = np.full(len(starts), -1, np.int8)
         return Block(out, starts, sides, np.full(len(starts), np.inf, np.float32), none)
-    noisy = []
-    for kind, snr in copies:
-        for segment, start in zip(clean, starts, strict=True):
-            rng = segment_rng(config.seed, key, int(start), kind, snr)
-            noisy.append(add_noise(segment, kind=kind, snr_db=snr, rng=rng))
-    stacked = np.stack(noisy) if noisy else clean
+    noisy = np.empty((len(copies) * len(clean), *clean.shape[1:]), np.float32)
+    for i, (kind, snr) in enumerate(copies):
+        rng = segment_rng(config.seed, key, 0, kind, snr)  # one generator a record and copy: its segments in order
+        for at in range(0, len(clean), _BLOCK):
+            block = clean[at : at + _BLOCK]
+            noisy[i * len(clean) + at :][: len(block)] = add_noise(block, kind=kind, snr_db=snr, rng=rng)
     # no SNR is defined for a constant channel; in float32 the variance of a constant need not be 0
     silent = np.var(clean, axis=-1, dtype=np.float64).min(axis=-1, initial=np.inf) == 0
     n = len(starts)
     return Block(
-        normalize(stacked, method=config.normalize, record=signal),
+        normalize(noisy, method=config.normalize, record=signal),
         np.tile(starts, len(copies)),
         np.tile(sides, len(copies)),
         np.where(np.tile(silent, len(copies)), np.nan, np.repeat([snr for _, snr in copies], n)).astype(np.float32),

@@ -13,6 +13,7 @@ the noise that was drawn, so that it is exact for every segment and not only on 
 from __future__ import annotations
 
 import hashlib
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
@@ -22,8 +23,11 @@ from faultdx.errors import ConfigError
 KINDS = ("gaussian", "pink", "laplacian")
 
 
-def draw_noise(shape: tuple[int, ...], *, kind: str, rng: np.random.Generator) -> npt.NDArray[np.float64]:
-    """Return zero-mean noise of unit mean square along the last axis.
+def draw_noise(shape: tuple[int, ...], *, kind: str, rng: np.random.Generator) -> npt.NDArray[np.float32]:
+    """Return zero-mean noise of unit mean square along the last axis, float32.
+
+    The rows are drawn one after the other, so that one generator gives the same noise to a record whether it is
+    drawn at once or in blocks.
 
     Parameters
     ----------
@@ -33,27 +37,35 @@ def draw_noise(shape: tuple[int, ...], *, kind: str, rng: np.random.Generator) -
 
     Raises ConfigError for an unknown kind.
     """
-    samples = shape[-1]
+    samples, rows = shape[-1], shape[:-1]
     if kind == "gaussian":
-        noise = rng.standard_normal(shape)
+        noise = rng.standard_normal(shape, dtype=np.float32)
     elif kind == "laplacian":
-        noise = rng.laplace(size=shape)
+        # the difference of two exponential variables is Laplacian; a third of the time of the inverse distribution
+        pair = rng.standard_exponential((*rows, 2, samples), dtype=np.float32)
+        noise = pair[..., 0, :] - pair[..., 1, :]
     elif kind == "pink":
-        # white noise shaped by 1/sqrt(f) in amplitude, so 1/f in power, from the first bin of the segment to Nyquist
-        spectrum = np.fft.rfft(rng.standard_normal(shape), axis=-1)
-        spectrum *= pink_gain(samples)
-        noise = np.fft.irfft(spectrum, n=samples, axis=-1)
+        # independent normal Fourier coefficients are white noise; 1/sqrt(f) in amplitude is 1/f in power, from the
+        # first bin of the segment to Nyquist (Timmer and Koenig 1995, Astron. Astrophys. 300, 707)
+        pair = rng.standard_normal((*rows, samples // 2 + 1, 2), dtype=np.float32)
+        if samples % 2 == 0:
+            pair[..., -1, 0] *= np.sqrt(np.float32(2))  # at Nyquist the real part is all there is
+        spectrum = pair.view(np.complex64)[..., 0] * pink_gain(samples)
+        noise = np.fft.irfft(spectrum, n=samples, axis=-1).astype(np.float32, copy=False)
     else:
         raise ConfigError(f"noise kind {kind!r} is unknown; the kinds are {', '.join(KINDS)}")
-    noise = noise - noise.mean(axis=-1, keepdims=True)
+    noise -= noise.mean(axis=-1, keepdims=True)
     power = np.mean(np.square(noise), axis=-1, keepdims=True)
-    return np.asarray(noise / np.sqrt(np.maximum(power, np.finfo(np.float64).tiny)))
+    noise /= np.sqrt(np.maximum(power, np.finfo(np.float32).tiny))
+    return np.asarray(noise)
 
 
-def pink_gain(samples: int) -> npt.NDArray[np.float64]:
+@cache
+def pink_gain(samples: int) -> npt.NDArray[np.float32]:
     """Return the amplitude gain of each rfft bin that turns white noise pink: 1/sqrt(k), and 0 for the offset."""
-    gain = np.zeros(samples // 2 + 1)
+    gain = np.zeros(samples // 2 + 1, np.float32)
     gain[1:] = 1.0 / np.sqrt(np.arange(1, samples // 2 + 1))
+    gain.flags.writeable = False  # shared by all callers
     return gain
 
 
@@ -76,12 +88,14 @@ def add_noise(x: npt.ArrayLike, *, kind: str, snr_db: float, rng: np.random.Gene
     >>> bool(abs(10 * np.log10(np.mean(clean**2) / np.mean((noisy - clean) ** 2)) + 4.0) < 1e-4)
     True
     """
-    clean = np.asarray(x, dtype=np.float64)
+    clean = np.asarray(x, dtype=np.float32)
     if not np.isfinite(snr_db):
         raise ConfigError(f"SNR {snr_db!r} is not a finite number of dB")
     noise = draw_noise(clean.shape, kind=kind, rng=rng)
-    power = np.var(clean, axis=-1, keepdims=True)
-    return np.asarray(clean + noise * np.sqrt(power * 10.0 ** (-snr_db / 10.0)), dtype=np.float32)
+    power = np.var(clean, axis=-1, keepdims=True, dtype=np.float64)
+    noise *= np.sqrt(power * 10.0 ** (-snr_db / 10.0)).astype(np.float32)
+    noise += clean
+    return noise
 
 
 def segment_rng(seed: int, record: str, start: int, kind: str, snr_db: float) -> np.random.Generator:
