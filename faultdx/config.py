@@ -92,6 +92,7 @@ class TrainConfig:
 
     recipe : "default" or "paper"; it sets the fields below that nobody set (see `RECIPES`)
     epochs, batch : an epoch is one pass, and at least `epoch_steps` batches, so that small sets are not starved
+    input_kind : "waveform", or "spectrogram": the network of that name in two dimensions, on log-spectrograms
     noise, snr : kinds drawn fresh for each batch, at an SNR uniform in [low, high] dB; no kinds means none
     clean_share : share of training segments left without added noise
     crops : segments are cut at random places of the training stretches, not on the grid
@@ -101,6 +102,7 @@ class TrainConfig:
     """
 
     network: str = "drsn-wide"
+    input_kind: str = "waveform"
     recipe: str = "default"
     epochs: int = 30
     batch: int = 128
@@ -123,9 +125,12 @@ class TrainConfig:
 
     def problems(self) -> list[str]:
         """Return every problem, a sentence each."""
-        from faultdx.networks.architecture import NETWORKS
+        from faultdx.networks.architecture import INPUT_KINDS, NETWORKS
 
         found = _one_of("network", (self.network,), tuple(NETWORKS))
+        found += _one_of("input", (self.input_kind,), INPUT_KINDS)
+        if self.network == "wdcnn" and self.input_kind == "spectrogram":
+            found.append("network = wdcnn takes waveforms only: leave --input spectrogram out")
         found += _one_of("recipe", (self.recipe,), tuple(RECIPES))
         found += _one_of("noise", self.noise, KINDS, "none")
         found += _one_of("optimizer", (self.optimizer,), ("adamw", "sgd-steps"))

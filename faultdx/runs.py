@@ -173,7 +173,8 @@ def _check_same(folder: Path, trainer: Trainer, prepared: Prepared) -> None:
             "resume with that one, or start again with --overwrite"
         )
     now = json.loads(_json(_comparable(asdict(trainer.config))))
-    changed = [k for k, v in now.items() if _comparable(old_config).get(k) != v]
+    then = {"input_kind": "waveform", **_comparable(old_config)}  # runs of 0.1.0 could be nothing else
+    changed = [k for k, v in now.items() if then.get(k) != v]
     if changed:
         raise ConfigError(
             f"{show(folder)}: was started with another configuration ({', '.join(changed)}): "

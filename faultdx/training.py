@@ -120,6 +120,7 @@ class Trainer:
         self.config, self.prepared = config, prepared
         self.dims: Architecture = architecture(
             config.network,
+            input_kind=config.input_kind,
             channels=len(prepared.channels),
             classes=len(prepared.classes),
             samples=prepared.segment,

@@ -1,86 +1,135 @@
-"""The networks against the paper: its table, its equations written in numpy, the faults that ports of it show."""
+"""The networks on waveforms against their papers: tables, equations written in numpy, the faults that ports show."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, cast
 
 import numpy as np
-import numpy.typing as npt
+import onnxruntime
 import pytest
 import torch
+from equations import Equations, one_thread, random_segments, shaken
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional as F
 
 from faultdx.errors import ConfigError
-from faultdx.networks.architecture import NETWORKS, SOURCES, Architecture, architecture
-from faultdx.networks.drsn import (
-    BatchNorm,
-    Network,
-    ShrinkageUnit,
-    Thresholds,
-    build,
-    multiply_adds,
-    parameter_count,
-    soft_threshold,
-    standardize,
+from faultdx.export import to_onnx
+from faultdx.networks.architecture import (
+    GATES,
+    NETWORKS,
+    SOURCES,
+    Architecture,
+    architecture,
 )
+from faultdx.networks.drsn import Network, build, multiply_adds, parameter_count, standardize
+from faultdx.networks.units import BatchNorm, Excitation, ResidualUnit, Thresholds, soft_threshold
 from faultdx.training import logits
 
-Array = npt.NDArray[np.float64]
 CPU = torch.device("cpu")
 # Widens by 1 and by 2 channels, with and without a stride, on two sensor channels.
 SMALL = Architecture("channel-wise", 3, 5, 2, (3, 4, 6), (2, 1, 2), channels=2, classes=3, samples=48)
+SMALL_WDCNN = Architecture(
+    "none", 3, 6, 2, (4, 5), (2, 3), channels=2, classes=3, samples=96, shortcut=False, family="wdcnn", hidden=7
+)
+EVERY = {
+    **{gate: replace(SMALL, gate=gate) for gate in GATES},
+    "convnet": replace(SMALL, gate="none", shortcut=False),
+    "wdcnn": SMALL_WDCNN,
+    "raw": replace(SMALL, standardize=False),
+}
+every_network = pytest.mark.parametrize("dims", EVERY.values(), ids=EVERY)
+shrinking = pytest.mark.parametrize("gate", ["channel-wise", "channel-shared"])
+threads = pytest.fixture(autouse=True, scope="module")(one_thread)
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """Several threads that wait for each other on a busy machine cost ten times the work."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
-def random_segments(dims: Architecture, count: int, *, seed: int = 0) -> Tensor:
-    """Segments of different size and offset."""
-    rng = np.random.default_rng(seed)
-    x = rng.standard_normal((count, dims.channels, dims.samples)) * rng.uniform(0.5, 3, (count, 1, 1)) + 0.3
-    return torch.from_numpy(x.astype(np.float32))
-
-
-def shaken(dims: Architecture, *, seed: int = 0) -> Network:
-    """A network in evaluation mode whose every parameter and statistic is away from its initial value."""
-    network, rng = build(dims, seed=seed), np.random.default_rng(seed)
-    for name, value in network.state_dict().items():
-        if name.endswith("running_var") or (name.endswith("weight") and value.dim() == 1):
-            value.copy_(torch.from_numpy(rng.uniform(0.5, 2.0, value.shape)))
-        elif value.dim() == 1:
-            value.copy_(torch.from_numpy(rng.normal(0.0, 0.3, value.shape)))
-    return network.eval()
-
-
-def unit(c_in: int = 4, c_out: int = 4, *, stride: int = 1, shared: bool = False, seed: int = 0) -> ShrinkageUnit:
+def unit(c_in: int = 4, c_out: int = 4, *, stride: int = 1, gate: str = "channel-wise", seed: int = 0) -> ResidualUnit:
     torch_state = torch.get_rng_state()
     torch.manual_seed(seed)
-    made = ShrinkageUnit(c_in, c_out, kernel=3, stride=stride, shared=shared)
+    made = ResidualUnit(c_in, c_out, kernel=3, stride=stride, gate=gate)
     torch.set_rng_state(torch_state)
     return made.eval()
+
+
+def noise(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
 # ------------------------------------------------------------------------------------------- the paper's table
 
 
-@pytest.mark.parametrize(("name", "parameters"), [("drsn-cw", 11_552), ("drsn-cs", 10_220)])
-def test_parameter_count_is_the_papers(name: str, parameters: int) -> None:
-    assert parameter_count(build(architecture(name, classes=8))) == parameters
+def conv(c_in: int, c_out: int, kernel: int) -> int:
+    return c_in * c_out * kernel + c_out
+
+
+def attention(c: int, out: int) -> int:
+    return (c * c + c) + 2 * c + (c * out + out)
+
+
+def paper_skeleton(classes: int, gate: Callable[[int], int], *, stem: int = 3, taps: int = 3) -> int:
+    """The paper's table by hand: stem, units of 4, 8 and 16 channels with `gate(width)` values in each, the end."""
+    total, c_in = conv(1, 4, stem), 4
+    for width in (4, 8, 16):
+        for _ in range(4):
+            total += 2 * c_in + conv(c_in, width, taps) + 2 * width + conv(width, width, taps) + gate(width)
+            c_in = width
+    return total + 2 * 16 + 16 * classes + classes
+
+
+def wide(classes: int) -> int:
+    total, c_in = conv(1, 16, 64), 16
+    for width in (16, 16, 32, 32, 64, 64):
+        total += 2 * c_in + conv(c_in, width, 3) + 2 * width + conv(width, width, 3) + attention(width, width)
+        c_in = width
+    return total + 2 * 64 + 65 * classes
+
+
+def wdcnn(classes: int) -> int:
+    """Zhang et al., table 2: a convolution and the first linear layer have two values a channel of normalisation."""
+    convolutions = (16 * 64 + 16) + (32 * 16 * 3 + 32) + (64 * 32 * 3 + 64) + 2 * (64 * 64 * 3 + 64)
+    return convolutions + 2 * (16 + 32 + 3 * 64) + (3 * 64 * 100 + 100) + 2 * 100 + 101 * classes
+
+
+@pytest.mark.parametrize(
+    ("name", "by_hand", "published"),
+    [
+        ("drsn-cw", lambda k: paper_skeleton(k, lambda c: attention(c, c)), 11_552),
+        ("drsn-cs", lambda k: paper_skeleton(k, lambda c: attention(c, 1)), 10_220),
+        ("senet", lambda k: paper_skeleton(k, lambda c: attention(c, c)), None),
+        ("resnet", lambda k: paper_skeleton(k, lambda c: 0), 8_416),
+        ("convnet", lambda k: paper_skeleton(k, lambda c: 0), 8_416),
+        ("drsn-wide", wide, None),
+        ("wdcnn", wdcnn, None),
+    ],
+)
+def test_parameter_count_is_the_papers(name: str, by_hand: Callable[[int], int], published: int | None) -> None:
+    for classes in (8, 10):
+        dims = architecture(name, classes=classes)
+        assert parameter_count(build(dims)) == by_hand(classes) == dims.parameters
+    assert published in (None, by_hand(8))
 
 
 def test_multiply_adds_are_the_papers() -> None:
-    assert multiply_adds(build(architecture("drsn-cw", classes=8))) == pytest.approx(1.32e6, rel=0.005)
+    # weights times positions: stem, then eight convolutions at each width (the first of them from half the channels)
+    paper = 3 * 4 * 1024 + 8 * 48 * 512 + (96 + 7 * 192) * 256 + (384 + 7 * 768) * 128 + 16 * 8
+    gates = {"drsn-cw": 2 * 4 * (16 + 64 + 256), "drsn-cs": 4 * (16 + 4 + 64 + 8 + 256 + 16), "resnet": 0, "convnet": 0}
+    for name, gate in gates.items():
+        assert multiply_adds(build(architecture(name, classes=8))) == paper + gate
+    assert paper + gates["drsn-cw"] == pytest.approx(1.32e6, rel=0.005)
+    zhang = 64 * 16 * 128 + 3 * (16 * 32 * 64 + 32 * 64 * 32 + 64 * 64 * 16 + 64 * 64 * 6) + 192 * 100 + 100 * 8
+    assert multiply_adds(build(architecture("wdcnn", classes=8))) == zhang
+
+
+@every_network
+@pytest.mark.parametrize("samples", [96, 131])
+def test_the_size_is_known_before_anything_is_built(dims: Architecture, samples: int) -> None:
+    dims = replace(dims, samples=samples)
+    network = build(dims)
+    assert parameter_count(network) == dims.parameters
+    assert multiply_adds(network) == dims.multiply_adds
 
 
 def test_counting_leaves_the_mode_alone() -> None:
@@ -89,7 +138,7 @@ def test_counting_leaves_the_mode_alone() -> None:
     assert network.training and not any(m._forward_hooks for m in network.modules())
 
 
-@pytest.mark.parametrize("name", ["drsn-cw", "drsn-cs"])
+@pytest.mark.parametrize("name", ["drsn-cw", "drsn-cs", "senet", "resnet", "convnet"])
 def test_layers_have_the_shapes_of_the_table(name: str) -> None:
     network = build(architecture(name, classes=8)).eval()
     shapes: list[tuple[int, ...]] = []
@@ -105,77 +154,132 @@ def test_layers_have_the_shapes_of_the_table(name: str) -> None:
     assert all(m.bias is not None for m in network.modules() if isinstance(m, torch.nn.Conv1d | torch.nn.Linear))
 
 
+def test_layers_of_the_wdcnn_have_the_shapes_of_its_table() -> None:
+    network = build(architecture("wdcnn", classes=10)).eval()
+    shapes: list[tuple[int, ...]] = []
+    pools: list[tuple[int, ...]] = []
+    convolutions = [m for m in network.modules() if isinstance(m, torch.nn.Conv1d)]
+    for module in (*convolutions, network.end.fc, network.fc):
+        module.register_forward_hook(lambda _m, _i, out: shapes.append(tuple(out.shape[1:])))
+    for module in (*convolutions[1:], network.end.fc):
+        module.register_forward_hook(lambda _m, given, _o: pools.append(tuple(given[0].shape[1:])))
+    network(torch.zeros(1, 1, 2048))
+    assert shapes == [(16, 128), (32, 64), (64, 32), (64, 16), (64, 6), (100,), (10,)]
+    assert pools == [(16, 64), (32, 32), (64, 16), (64, 8), (3 * 64,)]
+
+
 def test_every_named_network_runs_and_has_a_source() -> None:
     assert set(NETWORKS) == set(SOURCES)
     for name in NETWORKS:
-        dims = architecture(name, classes=5, channels=2, samples=512)
+        dims = architecture(name, classes=5, channels=2, samples=1024)
         assert build(dims).eval()(random_segments(dims, 2)).shape == (2, 5)
+
+
+@pytest.mark.parametrize("change", [{}, {"strides": (1, 5)}, {"stem_kernel": 2, "stem_stride": 7}, {"kernel": 1}])
+def test_the_shortest_segment_of_a_wdcnn_is_the_shortest(change: dict[str, Any]) -> None:
+    least = replace(SMALL_WDCNN, samples=4096, **change).shortest
+    dims = replace(SMALL_WDCNN, samples=least, **change)
+    assert shaken(dims)(random_segments(dims, 2)).shape == (2, 3)
+    with pytest.raises(ConfigError, match=f"at least {least}"):
+        replace(dims, samples=least - 1)
+    assert architecture("wdcnn").shortest == 1024
+
+
+# ---------------------------------------------------------------------------------- one skeleton, different gates
+
+
+def test_paper_networks_differ_in_gate_and_shortcut_alone() -> None:
+    for name in ("drsn-cs", "senet", "resnet", "convnet"):
+        assert replace(NETWORKS[name], gate="channel-wise", shortcut=True) == NETWORKS["drsn-cw"]
+
+
+def resnet_beside(network: Network) -> Network:
+    """The plain ResNet with the weights of `network`."""
+    plain = Network(replace(network.dims, gate="none")).eval()
+    left = plain.load_state_dict(network.state_dict(), strict=False)
+    assert left.missing_keys == [] and all(".thresholds." in k or ".excitation." in k for k in left.unexpected_keys)
+    return plain
+
+
+@shrinking
+def test_zero_threshold_is_the_plain_resnet(gate: str) -> None:
+    network, x = shaken(replace(SMALL, gate=gate)), random_segments(SMALL, 5)
+    assert not torch.allclose(network(x), resnet_beside(network)(x), rtol=0.01)
+    for made in network.modules():
+        if isinstance(made, Thresholds):
+            made.fc_b.bias.data.fill_(-1e4)  # alpha = 0
+    assert torch.equal(network(x), resnet_beside(network)(x))
+
+
+def test_excitation_of_one_is_the_plain_resnet() -> None:
+    network, x = shaken(replace(SMALL, gate="squeeze-excitation")), random_segments(SMALL, 5)
+    assert not torch.allclose(network(x), resnet_beside(network)(x), rtol=0.01)
+    for made in network.modules():
+        if isinstance(made, Excitation):
+            made.fc_b.bias.data.fill_(1e4)  # alpha = 1
+    assert torch.equal(network(x), resnet_beside(network)(x))
+
+
+def test_excitation_weighs_channels_by_their_mean() -> None:
+    made = unit(4, 4, gate="squeeze-excitation", seed=3).excitation
+    r = noise(6, 4, 32)
+    weight = made(r)
+    assert weight.shape == (6, 4, 1) and (weight > 0).all() and (weight < 1).all()
+    assert torch.equal(made(r), made(r.flip(2)))  # the order in time tells it nothing
+    assert not torch.allclose(made(r), made(r.abs()))  # the sign does, unlike a threshold's
+    assert made.fc_a.weight.shape == made.fc_b.weight.shape == (4, 4)
+
+
+def test_convnet_is_the_resnet_without_its_shortcuts() -> None:
+    dims = replace(SMALL, gate="none")
+    network, plain, x = shaken(replace(dims, shortcut=False)), shaken(dims), random_segments(SMALL, 3)
+    assert plain.load_state_dict(network.state_dict()).missing_keys == []
+    y = z = plain.stem(standardize(x))
+    for a, b in zip(network.units, plain.units, strict=True):
+        assert isinstance(a, ResidualUnit) and isinstance(b, ResidualUnit)
+        y = a(y)
+        assert torch.allclose(b(z), b.shortcut(z) + b.residual(z))
+        assert torch.equal(a(z), b.residual(z))
+        z = b(z)
+    assert torch.equal(y, network.units(network.stem(standardize(x))))
 
 
 # ------------------------------------------------------------------------------- the equations, written in numpy
 
 
-def relu(x: Array) -> Array:
-    return np.maximum(x, 0.0)
-
-
-class Equations:
-    """The forward pass in evaluation mode, from the paper's equations and nothing but numpy."""
-
-    def __init__(self, network: Network) -> None:
-        self.dims = network.dims
-        self.w = {k: v.double().numpy() for k, v in network.state_dict().items()}
-
-    def conv(self, x: Array, name: str, stride: int) -> Array:
-        w, b = self.w[name + ".weight"], self.w[name + ".bias"]
-        half, k = w.shape[2] // 2, w.shape[2]
-        x = np.pad(x, ((0, 0), (0, 0), (half, half)))
-        windows = np.lib.stride_tricks.sliding_window_view(x, k, axis=2)[:, :, ::stride]
-        return cast(Array, np.einsum("bclk,ock->bol", windows, w) + b[:, None])
-
-    def norm(self, x: Array, name: str) -> Array:
-        mean, var, gamma, beta = (self.w[f"{name}.{n}"] for n in ("running_mean", "running_var", "weight", "bias"))
-        shape = (1, -1) + (1,) * (x.ndim - 2)
-        scale = gamma / np.sqrt(var + 1e-5)
-        return cast(Array, (x - mean.reshape(shape)) * scale.reshape(shape) + beta.reshape(shape))
-
-    def linear(self, x: Array, name: str) -> Array:
-        return cast(Array, x @ self.w[name + ".weight"].T + self.w[name + ".bias"])
-
-    def unit(self, x: Array, name: str, c_out: int, stride: int) -> Array:
-        r = self.conv(relu(self.norm(x, name + ".bn_1")), name + ".conv_1", stride)
-        r = self.conv(relu(self.norm(r, name + ".bn_2")), name + ".conv_2", 1)
-        a = np.abs(r).mean(axis=2)
-        t = name + ".thresholds"
-        alpha = 1 / (1 + np.exp(-self.linear(relu(self.norm(self.linear(a, t + ".fc_a"), t + ".bn")), t + ".fc_b")))
-        tau = alpha * a if self.dims.gate == "channel-wise" else alpha * a.mean(axis=1, keepdims=True)
-        y = np.sign(r) * np.maximum(np.abs(r) - tau[:, :, None], 0.0)
-        more = c_out - x.shape[1]
-        return cast(Array, np.pad(x[:, :, ::stride], ((0, 0), (more // 2, more - more // 2), (0, 0))) + y)
-
-    def __call__(self, segments: Tensor) -> Array:
-        x = segments.double().numpy()
-        if self.dims.standardize:
-            x = (x - x.mean(axis=2, keepdims=True)) / x.std(axis=2, keepdims=True)
-        x = self.conv(x, "stem", self.dims.stem_stride)
-        for i, (c_out, stride) in enumerate(zip(self.dims.widths, self.dims.strides, strict=True)):
-            x = self.unit(x, f"units.{i}", c_out, stride)
-        return self.linear(relu(self.norm(x, "bn")).mean(axis=2), "fc")
-
-
-@pytest.mark.parametrize("standardized", [False, True])
-@pytest.mark.parametrize("gate", ["channel-wise", "channel-shared"])
-@pytest.mark.parametrize("dims", [SMALL, architecture("drsn-cw", classes=8)], ids=["small", "paper"])
-def test_forward_pass_equals_the_equations(dims: Architecture, gate: str, standardized: bool) -> None:
-    dims = replace(dims, gate=gate, standardize=standardized)
+@pytest.mark.parametrize("mode", ["evaluation", "batch statistics"])
+@pytest.mark.parametrize(
+    "dims", [*EVERY.values(), *(architecture(n, classes=8) for n in NETWORKS)], ids=[*EVERY, *NETWORKS]
+)
+def test_forward_pass_equals_the_equations(dims: Architecture, mode: str) -> None:
     network, x = shaken(dims), random_segments(dims, 5)
-    expected = Equations(network)(x)
+    expected = Equations(network, batch_statistics=mode != "evaluation")(x)
+    network.train(mode != "evaluation")
     with torch.no_grad():
         single = network(x).double().numpy()
         double = network.double()(x.double()).numpy()
     scale = np.abs(expected).max()
     assert np.abs(double - expected).max() < 1e-9 * scale
     assert np.abs(single - expected).max() < 1e-5 * scale
+
+
+# ---------------------------------------------------------------------------------------------------------- export
+
+
+@pytest.mark.parametrize("name", list(NETWORKS))
+def test_onnx_equals_torch(name: str) -> None:
+    dims = architecture(name, classes=4, channels=2, samples=1024)
+    if dims.family == "residual":  # one unit, with a stride and more channels: the others repeat it
+        dims = replace(dims, widths=dims.widths[4:5], strides=(2,))
+    network, x = shaken(dims), random_segments(dims, 6)
+    x[0], x[1, 1], x[2] = 0.1, 0.0, x[2] * 1e-6  # constant; a dead channel; very small
+    session = onnxruntime.InferenceSession(to_onnx(network), providers=["CPUExecutionProvider"])
+    with torch.no_grad():
+        expected = {n: network(x[:n]).numpy() for n in (1, 6)}
+    for n, z in expected.items():
+        found = session.run(["logits"], {"segments": x[:n].numpy()})[0]
+        assert np.isfinite(z).all()
+        assert np.abs(found - z).max() < 1e-5 * np.abs(z).max()
 
 
 # ------------------------------------------------------------------------------------------------ soft threshold
@@ -195,12 +299,30 @@ def test_soft_threshold_has_derivative_zero_or_one() -> None:
     assert torch.equal(slope == 1, r.detach().abs() > 1)
 
 
+@given(st.floats(-100, 100), st.floats(-100, 100), st.floats(0, 100), st.floats(0.01, 100))
+def test_soft_threshold_shrinks(r: float, s: float, tau: float, scale: float) -> None:
+    def soft(r: float, tau: float) -> float:
+        return soft_threshold(torch.tensor(r, dtype=torch.double), torch.tensor(tau, dtype=torch.double)).item()
+
+    y = soft(r, tau)
+    assert abs(y) <= abs(r) and y * r >= 0  # towards zero, never across it
+    assert soft(-r, tau) == -y
+    assert soft(r, 0.0) == r
+    assert abs(y - soft(s, tau)) <= abs(r - s) * (1 + 1e-12) + 1e-12  # never further apart
+    assert soft(scale * r, scale * tau) == pytest.approx(scale * y, rel=1e-9, abs=1e-9)
+
+    def cost(v: float) -> float:  # what the soft threshold is the least of (Donoho 1995)
+        return 0.5 * (v - r) ** 2 + tau * abs(v)
+
+    assert all(cost(y) <= cost(v) + 1e-9 for v in (r, s, 0.0, y + 1e-3, y - 1e-3))
+
+
 # ---------------------------------------------------------------------------------------------------- thresholds
 
 
 @pytest.mark.parametrize("shared", [False, True])
 def test_thresholds_are_positive_below_the_mean_and_each_samples_own(shared: bool) -> None:
-    sub = unit(6, 6, shared=shared, seed=3).thresholds
+    sub = unit(6, 6, gate="channel-shared" if shared else "channel-wise", seed=3).thresholds
     r = torch.randn(16, 6, 64, generator=torch.Generator().manual_seed(1)) * torch.linspace(0.1, 5, 16).view(-1, 1, 1)
     tau = sub(r).detach()
     mean = r.abs().mean(dim=2, keepdim=True)
@@ -213,10 +335,10 @@ def test_thresholds_are_positive_below_the_mean_and_each_samples_own(shared: boo
         assert (shrunk != 0).any(dim=2).all()
 
 
-def test_channel_shared_gives_one_threshold_and_channel_wise_one_a_channel() -> None:
+def test_fault_channel_shared_with_a_threshold_for_each_channel() -> None:
     r = torch.randn(3, 5, 32, generator=torch.Generator().manual_seed(0))
-    assert unit(5, 5, shared=True).thresholds(r).shape == (3, 1, 1)
-    tau = unit(5, 5, shared=False).thresholds(r)
+    assert unit(5, 5, gate="channel-shared").thresholds(r).shape == (3, 1, 1)
+    tau = unit(5, 5).thresholds(r)
     assert tau.shape == (3, 5, 1) and len(set(tau[0, :, 0].tolist())) == 5
 
 
@@ -254,10 +376,11 @@ def test_fault_batch_normalisation_missing_from_the_thresholds() -> None:
     assert hidden[0].mean(dim=0).abs().max() < 1e-5
 
 
-def test_fault_batch_normalisation_in_training_mode_at_test_time() -> None:
-    network = shaken(SMALL).train()
+@every_network
+def test_fault_batch_normalisation_in_training_mode_at_test_time(dims: Architecture) -> None:
+    network = shaken(dims).train()
     before = {k: v.clone() for k, v in network.state_dict().items()}
-    x = random_segments(SMALL, 9).numpy()
+    x = random_segments(dims, 9).numpy()
     together = logits(network, x, CPU)
     alone = np.concatenate([logits(network.train(), x[i : i + 1], CPU) for i in range(9)])
     assert np.allclose(together, alone, atol=1e-5)  # a segment's logits do not depend on its neighbours
@@ -295,6 +418,17 @@ def test_fault_zero_channels_on_one_side_only(c_in: int, c_out: int, before: int
     assert not wide[:, :before].any() and not wide[:, c_out - behind :].any()
 
 
+@pytest.mark.parametrize("name", ["drsn-cw", "drsn-cs", "senet", "resnet"])
+def test_fault_post_activation_resnet_18_under_the_same_name(name: str) -> None:
+    network, order = build(NETWORKS[name]), list[str]()
+    for part, module in network.units[4].named_children():  # the first unit that widens
+        module.register_forward_hook(lambda _m, _i, _o, part=part: order.append(part))
+    network(random_segments(network.dims, 2))
+    gate = {"senet": ["excitation"], "resnet": []}.get(name, ["thresholds"])
+    assert order == ["bn_1", "conv_1", "bn_2", "conv_2", *gate]  # no third convolution, no normalisation at the end
+    assert network.stem.kernel_size == (3,) and isinstance(network.units[0], ResidualUnit)  # no pooling behind the stem
+
+
 @pytest.mark.parametrize("samples", [16, 17])
 def test_fault_shortcut_with_weights(samples: int) -> None:
     made = unit(4, 8, stride=2)
@@ -318,10 +452,10 @@ def test_fault_softmax_before_the_cross_entropy() -> None:
 
 
 @pytest.mark.parametrize("samples", [16, 48])
-@pytest.mark.parametrize("gate", ["channel-wise", "channel-shared"])
-def test_fault_crash_at_batch_size_one(gate: str, samples: int) -> None:
+@every_network
+def test_fault_crash_at_batch_size_one(dims: Architecture, samples: int) -> None:
     # 16 samples end as a single position, where batch normalisation of one segment has no variance at all.
-    dims = replace(SMALL, gate=gate, samples=samples, strides=(2, 2, 2))
+    dims = dims if dims.family == "wdcnn" else replace(dims, samples=samples, strides=(2, 2, 2))
     network = shaken(dims)
     x = random_segments(dims, 1)
     assert network(x).isfinite().all()
@@ -346,7 +480,7 @@ def test_batch_norm_of_a_single_value_uses_and_keeps_the_running_statistics() ->
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
 def test_fault_nan_spreads_from_one_segment_to_others(bad: float) -> None:
-    for dims in (SMALL, replace(SMALL, gate="channel-shared", standardize=False)):
+    for dims in EVERY.values():
         network, x = shaken(dims), random_segments(dims, 4)
         expected = network(x)
         x[2, 0, 7] = bad
@@ -372,7 +506,7 @@ def test_fault_a_device_fixed_in_the_code(name: str) -> None:
 
 @pytest.mark.parametrize("name", list(NETWORKS))
 def test_gradients_flow_to_every_parameter(name: str) -> None:
-    dims = architecture(name, classes=4, samples=256)
+    dims = architecture(name, classes=4, samples=1024 if name == "wdcnn" else 256)
     network, x = build(dims), random_segments(dims, 32)
     y = torch.arange(32) % 4
     F.cross_entropy(network.train()(x), y).backward()  # type: ignore[no-untyped-call]
@@ -391,9 +525,13 @@ def test_gradients_flow_to_every_parameter(name: str) -> None:
 
 
 @pytest.mark.parametrize("training", [True, False])
-@pytest.mark.parametrize("gate", ["channel-wise", "channel-shared"])
-def test_gradients_equal_finite_differences(gate: str, training: bool) -> None:
-    dims = Architecture(gate, 2, 3, 2, (2, 3), (1, 2), channels=1, classes=3, samples=20)
+@pytest.mark.parametrize("which", [*GATES, "convnet", "wdcnn"])
+def test_gradients_equal_finite_differences(which: str, training: bool) -> None:
+    dims = Architecture("none", 2, 3, 2, (2, 3), (1, 2), channels=1, classes=3, samples=20)
+    if which == "wdcnn":
+        dims = replace(dims, shortcut=False, family="wdcnn", hidden=3)
+    else:
+        dims = replace(dims, gate="none", shortcut=False) if which == "convnet" else replace(dims, gate=which)
     network = shaken(dims, seed=5).double().train(training)
     names, values = zip(*[(n, p.detach().clone().requires_grad_()) for n, p in network.named_parameters()], strict=True)
     x = random_segments(dims, 4).double()
@@ -479,6 +617,75 @@ def test_absurd_numbers_are_refused(name: str, value: Any) -> None:
         Architecture.from_dict({**SMALL.to_dict(), name: value})
 
 
+ABSURD_NEW: list[tuple[str, dict[str, Any]]] = [
+    ("shortcut", {"shortcut": 1}),
+    ("gate 'hard'", {"gate": "hard"}),
+    ("family", {"family": "resnet"}),
+    ("input_kind", {"input_kind": "image"}),
+    ("input_kind", {"input_kind": ["spectrogram"]}),
+    ("no such layer", {"hidden": 3}),
+    ("hidden", {"hidden": -1}),
+    ("for spectrograms", {"window": 16}),
+    ("for spectrograms", {"hop": 16}),
+    ("even window", {"input_kind": "spectrogram"}),
+    ("even window", {"input_kind": "spectrogram", "window": 15, "hop": 4}),
+    ("even window", {"input_kind": "spectrogram", "window": 6, "hop": 4}),
+    ("even window", {"input_kind": "spectrogram", "window": 16, "hop": 17}),
+    ("at least 64", {"input_kind": "spectrogram", "window": 64, "hop": 4}),
+    ("no shortcut and no gate", {"family": "wdcnn", "hidden": 3, "gate": "none"}),
+    ("no shortcut and no gate", {"family": "wdcnn", "hidden": 3, "shortcut": False}),
+    ("a hidden layer", {"family": "wdcnn", "gate": "none", "shortcut": False}),
+    (
+        "waveforms only",
+        {
+            **{"family": "wdcnn", "hidden": 3, "gate": "none", "shortcut": False},
+            **{"input_kind": "spectrogram", "window": 16, "hop": 4},
+        },
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("words", "change"), ABSURD_NEW, ids=[f"{w}-{len(c)}-{i}" for i, (w, c) in enumerate(ABSURD_NEW)]
+)
+def test_what_does_not_go_together_is_refused(words: str, change: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match=f"^network: .*{words}"):
+        Architecture.from_dict({**SMALL.to_dict(), **change})
+
+
+def test_widths_may_shrink_without_a_shortcut() -> None:
+    dims = replace(SMALL, gate="none", shortcut=False, widths=(5, 2, 3))
+    assert shaken(dims)(random_segments(dims, 2)).shape == (2, 3)
+
+
+HUGE: list[tuple[str, dict[str, Any]]] = [
+    ("parameters", {"widths": [1024] * 100, "strides": [16] * 100}),
+    ("parameters", {"widths": [1024] * 3, "strides": [1] * 3, "kernel": 127}),
+    ("multiply-adds", {"samples": 1 << 20, "widths": [64] * 10, "strides": [1] * 10, "stem_stride": 1}),
+    (
+        "values",
+        {
+            "samples": 1 << 20,
+            "stem_channels": 100,
+            "stem_kernel": 1,
+            "stem_stride": 1,
+            "widths": [100],
+            "strides": [16],
+        },
+    ),
+    (
+        "multiply-adds",
+        {"input_kind": "spectrogram", "window": 4096, "hop": 1, "samples": 8192, "widths": [6], "strides": [1]},
+    ),
+]
+
+
+@pytest.mark.parametrize(("what", "change"), HUGE, ids=range(len(HUGE)))
+def test_a_network_too_large_for_the_machine_is_refused_before_it_is_built(what: str, change: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match=f"[0-9]+ {what}.* (more|larger) than"):
+        Architecture.from_dict({**SMALL.to_dict(), **change})
+
+
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
@@ -503,6 +710,18 @@ def test_missing_and_unknown_keys_are_refused(change: Callable[[dict[str, Any]],
     change(values)
     with pytest.raises(ConfigError, match="expected the keys"):
         Architecture.from_dict(values)
+
+
+@pytest.mark.parametrize("name", ["drsn-wide", "drsn-cw", "drsn-cs"])
+def test_what_older_model_folders_state_is_enough(name: str) -> None:
+    dims = architecture(name, classes=7)
+    values = dims.to_dict()
+    first = ["gate", "stem_channels", "stem_kernel", "stem_stride", "widths", "strides"]
+    first += ["kernel", "standardize", "channels", "classes", "samples"]
+    assert Architecture.from_dict({key: values[key] for key in first}) == dims
+    for key in first:
+        with pytest.raises(ConfigError, match="expected the keys"):
+            Architecture.from_dict({k: v for k, v in values.items() if k != key})
 
 
 @pytest.mark.parametrize("name", list(NETWORKS))
@@ -536,3 +755,36 @@ def test_initialisation_is_that_of_he_with_zero_biases() -> None:
             fan_in = module.weight[0].numel()
             if module.weight.numel() > 1000:
                 assert module.weight.var().item() == pytest.approx(2 / fan_in, rel=0.1)
+
+
+@pytest.mark.parametrize("name", ["drsn-wide", "drsn-cw", "drsn-cs"])
+def test_a_seed_gives_the_weights_and_names_that_it_always_gave(name: str) -> None:
+    """Saved weights go by these names, and a resumed run starts from these draws: layers in the order of the paper."""
+    dims, shared = architecture(name, classes=8), name == "drsn-cs"
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(5)
+        layers: dict[str, torch.nn.Module] = {}
+        c = dims.stem_channels
+        layers["stem"] = torch.nn.Conv1d(1, c, dims.stem_kernel)
+        for i, width in enumerate(dims.widths):
+            u = f"units.{i}"
+            layers[f"{u}.bn_1"] = torch.nn.BatchNorm1d(c)
+            layers[f"{u}.conv_1"] = torch.nn.Conv1d(c, width, 3)
+            layers[f"{u}.bn_2"] = torch.nn.BatchNorm1d(width)
+            layers[f"{u}.conv_2"] = torch.nn.Conv1d(width, width, 3)
+            layers[f"{u}.thresholds.fc_a"] = torch.nn.Linear(width, width)
+            layers[f"{u}.thresholds.bn"] = torch.nn.BatchNorm1d(width)
+            layers[f"{u}.thresholds.fc_b"] = torch.nn.Linear(width, 1 if shared else width)
+            c = width
+        layers["bn"], layers["fc"] = torch.nn.BatchNorm1d(c), torch.nn.Linear(c, 8)
+        expected: dict[str, Tensor] = {}
+        for key, layer in layers.items():
+            if not isinstance(layer, torch.nn.BatchNorm1d):
+                weight, bias = cast(Tensor, layer.weight), cast(Tensor, layer.bias)
+                torch.nn.init.normal_(weight, std=(2 / weight[0].numel()) ** 0.5)
+                torch.nn.init.zeros_(bias)
+            expected |= {f"{key}.{part}": value for part, value in layer.state_dict().items()}
+    found = build(dims, seed=5).state_dict()
+    assert list(found) == list(expected)
+    for key, value in expected.items():
+        assert torch.allclose(found[key], value, rtol=1e-6, atol=0), key

@@ -15,18 +15,26 @@ def networks(
     json: options.Json = False,
 ) -> None:
     """List the networks with their parameters, multiply-adds for a segment of 2048 samples, and sources."""
-    from faultdx.networks.architecture import NETWORKS, SOURCES, architecture
-    from faultdx.networks.drsn import build, multiply_adds, parameter_count
+    from faultdx.errors import ConfigError
+    from faultdx.networks.architecture import INPUT_KINDS, NETWORKS, SOURCES, architecture
 
     for name in NETWORKS:
-        network = build(architecture(name, classes=classes))
-        row = {
-            "name": name,
-            "parameters": parameter_count(network),
-            "macs": multiply_adds(network),
-            "source": SOURCES[name],
-        }
-        if json:
-            console.out(jsonlib.dumps(row))
-        else:
-            console.out(f"{name:<10} {row['parameters']:>8} parameters {row['macs']:>9} multiply-adds  {row['source']}")
+        for kind in INPUT_KINDS:
+            try:
+                dims = architecture(name, input_kind=kind, classes=classes)
+            except ConfigError:  # a network of waveforms alone
+                continue
+            row = {
+                "name": name,
+                "parameters": dims.parameters,
+                "macs": dims.multiply_adds,
+                "source": SOURCES[name],
+                "input": kind,
+            }
+            if json:
+                console.out(jsonlib.dumps(row))
+            else:
+                console.out(
+                    f"{name:<10} {kind:<12} {row['parameters']:>8} parameters {row['macs']:>10} multiply-adds  "
+                    f"{row['source']}"
+                )

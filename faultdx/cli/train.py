@@ -18,7 +18,11 @@ def train(
     ] = None,
     out: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="The run folder to write.")] = ...,  # type: ignore[assignment]
     network: Annotated[
-        str | None, typer.Option("--network", metavar="NAME", help="drsn-wide, drsn-cw or drsn-cs. [drsn-wide]")
+        str | None, typer.Option("--network", metavar="NAME", help="As `faultdx networks` lists them. [drsn-wide]")
+    ] = None,
+    input_kind: Annotated[
+        str | None,
+        typer.Option("--input", metavar="KIND", help="waveform, or spectrogram: the network in 2-D. [waveform]"),
     ] = None,
     recipe: Annotated[
         str | None, typer.Option("--recipe", metavar="NAME", help="default, or paper: Zhao et al. 2020. [default]")
@@ -48,7 +52,7 @@ def train(
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
 ) -> None:
-    """Train a deep residual shrinkage network and write its run folder.
+    """Train a network, by default a deep residual shrinkage network, and write its run folder.
 
     Noise of all three kinds at random SNR is drawn fresh for every batch. The epoch is chosen on noisy validation
     segments; the test segments are used once, for the scores at the end.
@@ -65,6 +69,7 @@ def train(
         settings=settings or (),
         flags={
             "network": network,
+            "input_kind": input_kind,
             "recipe": recipe,
             "epochs": epochs,
             "batch": batch,

@@ -1,1 +1,1 @@
-"""The networks: `architecture.py` holds their numbers (no torch), `drsn.py` builds them (torch, no I/O)."""
+"""The networks: `architecture.py` holds their numbers (no torch), the other modules build them (torch, no I/O)."""
