@@ -38,8 +38,11 @@ def show(name: str | os.PathLike[str]) -> str:
     Bytes that are not UTF-8 (surrogate escapes) and control characters come out as `\\xNN` or `\\uNNNN`.
     The sink still applies its own escaping (HTML, CSV, rich).
     """
+    text = os.fspath(name)
+    if text.isascii() and text.isprintable():
+        return text
     out = []
-    for c in os.fspath(name):
+    for c in text:
         code = ord(c)
         if 0xDC80 <= code <= 0xDCFF:  # a byte that was not UTF-8
             out.append(f"\\x{code - 0xDC00:02x}")

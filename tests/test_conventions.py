@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import io
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.io
 from hypothesis import given
 from hypothesis import strategies as st
 
 from faultdx.errors import RecordError
 from faultdx.records import read_record
 from faultdx.records.contents import Contents, Variable
-from faultdx.records.conventions import Meaning, choose, load_signal, meaning_of
+from faultdx.records.conventions import Meaning, choose, common_unit, load_signal, meaning_of
+from faultdx.records.formats import open_contents
 from faultdx.records.statements import is_ramp, rate_of_ramp, time_scale
 
 NOISE = np.random.default_rng(0).normal(size=(16, 400))
@@ -50,15 +54,56 @@ def test_the_long_axis_of_a_matrix_is_time(shape: tuple[int, ...]) -> None:
         np.testing.assert_array_equal(load_signal(m.channels, name="f"), NOISE[:3].astype(np.float32))
 
 
-def test_a_matrix_of_many_rows_and_columns_is_no_signal() -> None:
-    with pytest.raises(RecordError, match=r"holds no signal.*m \(20 x 30\)"):
-        meaning(var("m", np.ones((20, 30))))
+def test_what_is_no_signal_is_named() -> None:
+    with pytest.raises(RecordError, match=r"holds no signal.*m \(20 x 20\)"):
+        meaning(var("m", np.ones((20, 20))))
     with pytest.raises(RecordError, match="is no signal"):
-        meaning(var("m", np.ones((20, 30))), variable="m")
+        meaning(var("m", np.ones((20, 20))), variable="m")
     with pytest.raises(RecordError, match="holds no variables"):
         meaning()
     with pytest.raises(RecordError, match="not real numbers"):
         meaning(Variable("z", (400, 1), "other", lambda: NOISE))
+
+
+@pytest.mark.parametrize("shape", [(5, 3, 200), (5, 200, 3), (5, 1, 200), (5, 200, 1)])
+def test_three_dimensions_are_records(shape: tuple[int, ...]) -> None:
+    """As in the inter-shaft data of the Harbin Institute of Technology: n x 8 x 20480."""
+    records = np.random.default_rng(1).normal(size=shape)
+    fact = var("rpm", np.arange(1000.0, 1005).reshape(5, 1, 1))
+    channels = 3 if 3 in shape else 1
+    with pytest.raises(
+        RecordError, match=r"data1 holds 5 records of .*200 samples.*--variable 'data1\(1\)' to 'data1\(5\)'"
+    ):
+        meaning(var("data1", records), fact)
+    with pytest.raises(RecordError, match="holds 5 records"):
+        meaning(var("data1", records), variable="data1")
+    for wanted in ("data1(0)", "data1(6)"):
+        with pytest.raises(RecordError, match="holds 5 records"):
+            meaning(var("data1", records), variable=wanted)
+    with pytest.raises(RecordError, match=r"no variable data2\(1\)"):
+        meaning(var("data1", records), variable="data2(1)")
+    m = meaning(var("data1", records), fact, variable="data1(3)")
+    expected = records[2].reshape([n for n in shape[1:] if n > 1])
+    expected = np.atleast_2d(expected if expected.shape[-1] == 200 else expected.T)
+    np.testing.assert_array_equal(load_signal(m.channels, name="f"), expected.astype(np.float32))
+    assert len(m.channels) == channels and m.channels[0].name.startswith("data1(3)")
+    assert [s.value for s in m.rpms] == [1002]  # of this record
+
+
+def test_a_matrix_of_many_vectors_is_records() -> None:
+    rows = np.random.default_rng(2).normal(size=(20, 300))
+    for matrix in (rows, rows.T):
+        with pytest.raises(RecordError, match=r"m holds 20 records of 300 samples"):
+            meaning(var("m", matrix))
+        m = meaning(var("m", matrix), variable="m(20)")
+        np.testing.assert_array_equal(load_signal(m.channels, name="f")[0], rows[19].astype(np.float32))
+
+
+def test_facts_of_many_records_are_no_channel() -> None:
+    records = np.random.default_rng(3).normal(size=(30, 1, 200))
+    with pytest.raises(RecordError, match="variable w holds 30 records"):
+        meaning(var("id", np.arange(30.0).reshape(30, 1, 1)), var("w", records))
+    assert names(meaning(var("id", np.arange(30.0).reshape(30, 1, 1)))) == ["id"]  # without records: a vector
 
 
 def test_two_lengths_ask_for_a_variable() -> None:
@@ -94,6 +139,138 @@ def test_a_broken_statement_does_not_cost_the_signal() -> None:
 
     m = meaning(var("x", NOISE[0]), Variable("fs", (1, 1), "number", broken))
     assert names(m) == ["x"] and m.rates == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "rate"),
+    [
+        ("fs [kHz]", 12.8, 12_800), ("fs (S/s)", 12.8, 12.8), ("fs [furlong]", 12.8, None), ("dt", 1 / 12_800, None),
+        ("dt [s]", 1 / 12_800, 12_800), ("dt [ms]", 0.5, 2000), ("dt [s]", 0.0, None), ("dt [s]", 1e-300, None),
+    ],
+)  # fmt: skip
+def test_the_unit_of_a_statement_counts(name: str, value: float, rate: float | None) -> None:
+    m = meaning(var("x", NOISE[0]), var(name, value))
+    assert [s.value for s in m.rates] == ([] if rate is None else [pytest.approx(rate, rel=1e-12)])
+
+
+def test_a_speed_in_hz_is_no_rpm() -> None:
+    assert [s.value for s in meaning(var("x", NOISE[0]), var("rpm [Hz]", 25)).rpms] == [1500]
+    assert [s.value for s in meaning(var("x", NOISE[0]), var("rpm [1/min]", 25)).rpms] == [25]
+
+
+def test_variables_with_rates_of_their_own() -> None:
+    def rated(name: str, size: int, rate: float | None, unit: str | None = None) -> Variable:
+        return replace(var(name, np.resize(NOISE[0], size)), sampling_rate_hz=rate, unit=unit)
+
+    fast, slow = rated("g.acc", 400, 12_800, "g"), rated("g.temp", 400, 10, "C")
+    with pytest.raises(
+        RecordError, match=r"different rates.*g.acc: 400 samples at 12800 Hz, g.temp: 400 samples at 10 Hz"
+    ):
+        meaning(fast, slow)
+    m = meaning(fast, slow, variable="g.temp")
+    assert ([(s.value, s.by) for s in m.rates], m.unit) == ([(10, "variable g.temp")], "C")
+    both = meaning(fast, rated("g.vel", 400, 12_800, "mm/s"))
+    assert ([s.value for s in both.rates], both.unit, names(both)) == ([12_800], None, ["g.acc", "g.vel"])
+    assert common_unit(choose(both, ("vel",), name="f")) == "mm/s"  # the last part of a name is enough
+    with pytest.raises(RecordError, match=r"different rates.*at an unknown rate"):
+        meaning(fast, rated("g.other", 400, None))
+
+
+def test_a_chosen_variable_keeps_its_time_column() -> None:
+    m = meaning(var("time", np.arange(400) / 5000), var("a", NOISE[0]), var("b", NOISE[1]), variable="b")
+    assert names(m) == ["b"] and [s.value for s in m.rates] == [5000]
+
+
+@pytest.mark.parametrize("wanted", ["run.data", "run/data", "/run/data", "/RUN/Data"])
+def test_a_path_finds_a_dotted_name(wanted: str) -> None:
+    assert names(meaning(var("run.data", NOISE[0]), var("other", NOISE[1][:99]), variable=wanted)) == ["run.data"]
+
+
+# ---- published data sets, in files as scipy writes them
+
+
+def opened(**variables: object) -> Contents:
+    out = io.BytesIO()
+    scipy.io.savemat(out, variables, do_compression=True)
+    return open_contents(out.getvalue(), name="f.mat")
+
+
+def structs(*elements: dict[str, object]) -> np.ndarray:
+    array = np.zeros((1, len(elements)), dtype=[(key, object) for key in elements[0]])
+    for i, element in enumerate(elements):
+        for key, value in element.items():
+            array[0, i][key] = value
+    return array
+
+
+def test_mfpt_rate_is_the_speed_of_the_shaft() -> None:
+    gs = NOISE[0][:, None]
+    m = meaning_of(opened(bearing={"sr": 97656, "gs": gs, "load": 270, "rate": 25}), name="f")
+    assert (m.convention, m.unit, names(m)) == ("MFPT", "g", ["bearing.gs"])
+    assert [s.value for s in m.rates] == [97656] and [s.value for s in m.rpms] == [1500]
+    assert "270" in m.notes[0]
+    np.testing.assert_array_equal(load_signal(m.channels, name="f")[0], NOISE[0].astype(np.float32))
+    assert meaning_of(opened(bearing={"sr": 97656, "gs": gs}), name="f").rpms == ()
+
+
+def paderborn(
+    *, host: np.ndarray | None = None, speed: np.ndarray | None = None, name: str = "N09_M07_F10_K001_1"
+) -> Contents:
+    fast, slow = np.random.default_rng(4).normal(size=(3, 6400)), np.random.default_rng(5).normal(size=(3, 401))
+    slow[1] = 900 + 0.1 * slow[1] if speed is None else speed
+    host = np.arange(6400) / 64_000 if host is None else host
+    axes = {"Mech_4kHz": np.arange(401) / 4000, "HostService": host, "Temp_1Hz": np.arange(5.0)}
+    signals = {
+        "force": (slow[0], "Mech_4kHz"), "phase_current_1": (fast[0], "HostService"),
+        "phase_current_2": (fast[1], "HostService"), "speed": (slow[1], "Mech_4kHz"),
+        "temp_2_bearing_module": (np.full(5, 40.0), "Temp_1Hz"), "torque": (slow[2], "Mech_4kHz"),
+        "vibration_1": (fast[2], "HostService"),
+    }  # fmt: skip
+    x = [{"Name": "", "Type": 4, "Data": v, "Unit": "", "Raster": k} for k, v in axes.items()]
+    y = [
+        {"Name": k, "Type": 4, "Data": v, "Unit": "", "Raster": r, "Device": "Platform", "XIndex": 1, "Path": "Model"}
+        for k, (v, r) in signals.items()
+    ]
+    nest = {
+        "Info": {"RevisionMajor": 2}, "X": structs(*x), "Y": structs(*y),
+        "Description": {"General": {"User": "a"}, "Measurement": {"Length": 4.0}},
+    }  # fmt: skip
+    return opened(**{name: nest})
+
+
+def test_paderborn_takes_the_vibration_and_its_time_axis() -> None:
+    m = meaning_of(paderborn(), name="f")
+    assert (m.convention, m.default) == ("Paderborn", ("vibration_1",))
+    assert names(m) == ["phase_current_1", "phase_current_2", "vibration_1"]
+    assert [(s.value, s.by) for s in m.rates] == [(64_000, "time axis of raster HostService")]
+    assert m.rpms[0].value == pytest.approx(900, abs=0.1) and "mean" in m.rpms[0].by
+    expected = np.random.default_rng(4).normal(size=(3, 6400))[2].astype(np.float32)
+    np.testing.assert_array_equal(load_signal(choose(m, (), name="f"), name="f")[0], expected)
+    for wanted in ("torque", "Torque", "N09_M07_F10_K001_1.Y(6).Data"):
+        torque = meaning_of(paderborn(), name="f", variable=wanted)
+        assert (torque.default, [s.value for s in torque.rates]) == (("torque",), [4000])
+        assert choose(torque, (), name="f")[0].samples == 401
+
+
+def test_paderborn_states_no_more_than_it_holds() -> None:
+    uneven = np.cumsum(np.random.default_rng(6).uniform(0, 2, 6400)) / 64_000
+    assert meaning_of(paderborn(host=uneven), name="f").rates == ()
+    assert meaning_of(paderborn(speed=np.zeros(401)), name="f").rpms == ()
+    varying = meaning_of(paderborn(speed=np.linspace(600, 1200, 401)), name="f")
+    assert varying.rpms[0].value == pytest.approx(900) and "600 to 1200 rpm" in " ".join(varying.notes)
+    assert meaning_of(paderborn(name="renamed"), name="f").convention == "Paderborn"  # by content
+
+
+def test_seu_asks_for_its_rate() -> None:
+    columns = [var(f"column_{i}", NOISE[i]) for i in range(8)]
+    m = meaning_of(Contents("text", (*columns, var("Frequency Limit", 2000.0))), name="f")
+    assert (m.convention, len(m.channels), m.rates) == ("SEU", 8, ())
+    assert "5120" in m.notes[0] and "declare" in m.notes[0]
+
+
+def test_one_variable_of_any_name_is_the_signal() -> None:
+    m = meaning(var("anything", NOISE[0]))
+    assert (m.convention, names(m)) == ("single variable", ["anything"])
 
 
 def test_the_header_states_a_rate_and_a_column_a_speed() -> None:

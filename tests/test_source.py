@@ -79,6 +79,14 @@ def test_size_limits(tmp_path: Path) -> None:
                 read_bytes(tmp_path / "f", limit_bytes=1000)
 
 
+def test_a_refused_pipe_stays_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is left in the pipe is no recording."""
+    monkeypatch.setattr(sys, "stdin", Stdin(b"x" * 3_000_000))
+    for _ in range(2):
+        with pytest.raises(RecordError, match="standard input: is larger"):
+            read_bytes("-", limit_bytes=2_500_000)
+
+
 def test_no_permission(tmp_path: Path) -> None:
     path = put(tmp_path / "a.csv")
     path.chmod(0)
@@ -121,6 +129,10 @@ def test_a_folder_is_searched_in_natural_order(tmp_path: Path) -> None:
     assert found(tmp_path / "*.h5") == found(tmp_path / "prepared.h5") == [str(tmp_path / "prepared.h5")]
     items = find_records([str(tmp_path)])
     assert {item.declared.label for item in items} == {None}
+    for name in ("r08.csv", "r007.csv"):
+        put(tmp_path / name)
+    names = ["r007.csv", "r08.csv", "r9.csv", "r10.csv", "sub/r1.csv"]
+    assert found(tmp_path) == [str(tmp_path / name) for name in names]
     assert items[2].declared.details == {"folder": "sub"}
 
 
@@ -295,12 +307,134 @@ def test_parquet_tables(tmp_path: Path) -> None:
     frame.to_parquet(tmp_path / "t.parquet")
     (item,) = find_records([str(tmp_path / "t.parquet")])
     assert (item.declared.rpm, item.declared.label) == (1500.0, None)
+    frame.rename(columns={"path": "paths"}).to_parquet(tmp_path / "r.parquet")
+    assert found(tmp_path / "r.parquet") == [str(tmp_path / "r.parquet")]  # a recording
+    with pytest.raises(ConfigError, match=r"no column path .*rename paths to path"):
+        find_records([], table=str(tmp_path / "r.parquet"))
 
 
 def test_a_broken_parquet_table(tmp_path: Path) -> None:
     (tmp_path / "t.parquet").write_bytes(b"PAR1 nonsense")
     with pytest.raises(ConfigError, match="Parquet"):
-        find_records([str(tmp_path / "t.parquet")])
+        find_records([], table=str(tmp_path / "t.parquet"))
+    assert found(tmp_path / "t.parquet") == [str(tmp_path / "t.parquet")]  # a recording, for all that is known
+
+
+@pytest.mark.parametrize(
+    ("heading", "meant"),
+    [("file", "file"), ("Filename", "Filename"), ("filepath", "filepath"), ("pth", "pth"), ("File Path", "File Path")],
+)
+def test_a_table_without_the_heading_path_says_which_to_rename(tmp_path: Path, heading: str, meant: str) -> None:
+    put(tmp_path / "x.csv")
+    rows = f"label,{heading}\nball,x.csv\nnormal,x.csv\n"
+    for name in ("records.csv", "index.csv"):
+        path = str(put(tmp_path / "d" / name, rows.replace("x.csv", "../x.csv")))
+        for sources, table in (([path], None), ([], path)):
+            with pytest.raises(
+                ConfigError, match=rf"{name}: .*no column path \(it has label, .*rename {meant} to path"
+            ):
+                find_records(sources, table=table)
+    with pytest.raises(ConfigError, match=f"records.csv: no column path .*rename {meant} to path"):
+        find_records([str(tmp_path / "d")])
+    # whatever the column is called, its cells name files that are there
+    odd = put(tmp_path / "odd.csv", "label,what\nball,x.csv\nnormal,gone.csv\nball,x.csv\n")
+    with pytest.raises(ConfigError, match="rename what to path"):
+        find_records([str(odd)])
+
+
+def test_a_recording_is_no_table_without_a_path(tmp_path: Path) -> None:
+    put(tmp_path / "x.csv")
+    put(tmp_path / "1.5", "a file of this name makes no number a name")
+    for name, text in (
+        ("records.csv", CSV), ("a.csv", CSV), ("b.csv", "time,acc\n1.5,1.5\n1.5,2\n"), ("c.csv", ""), ("d.csv", "\n"),
+        ("e.csv", "g,state\n" + "".join(f"{i},{'x.csv' if i == 3 else 'on'}\n" for i in range(30))),
+    ):  # fmt: skip
+        path = put(tmp_path / name, text)
+        assert found(path) == [str(path)]
+    put(tmp_path / "d" / "records.csv")  # a recording of this name
+    put(tmp_path / "d" / "y.csv")
+    assert found(tmp_path / "d") == [str(tmp_path / "d" / "records.csv"), str(tmp_path / "d" / "y.csv")]
+
+
+@pytest.mark.parametrize(
+    ("heading", "cell", "meant"),
+    [
+        ("sampling_rate", "12000", "sampling_rate_hz (in samples a second)"),
+        ("Fs", "12", "sampling_rate_hz"),
+        ("sampling rate [Hz]", "12000", "sampling_rate_hz"),
+        ("speed", "1797", "rpm (in turns a minute)"),
+        ("lable", "ball", "label"),
+        ("labels", "ball", "label"),
+        ("units", "g", "unit"),
+        ("channels", "DE", "channel"),
+        ("Specimens", "s1", "specimen"),
+        ("scale_factor", "0.1", "scale"),
+    ],
+)
+def test_a_heading_that_is_nearly_known_is_refused(tmp_path: Path, heading: str, cell: str, meant: str) -> None:
+    put(tmp_path / "x.csv")
+    table = put(tmp_path / "t.csv", f"path,{heading}\nx.csv,{cell}\n")
+    with pytest.raises(ConfigError) as caught:
+        find_records([str(table)])
+    assert f"line 1: the column {heading} is not known: rename it to {meant}" in str(caught.value)
+
+
+def test_other_headings_are_details(tmp_path: Path) -> None:
+    put(tmp_path / "x.csv")
+    kept = {"fault": "ball", "load_hp": "2", "speed": "slow", "shift": "night", "bearing_id": "7", "rate": "high",
+            "class": "b", "name": "pump", "specimen_maker": "SKF", "labels": "b;c", "Fs": "1"}  # fmt: skip
+    head, row = ",".join(kept), ",".join(kept.values())
+    # beside `label` and `sampling_rate_hz` themselves, `labels` and `Fs` are something else
+    table = put(tmp_path / "t.csv", f"path,label,sampling_rate_hz,{head}\nx.csv,ball,1000,{row}\n")
+    (item,) = find_records([str(table)])
+    assert item.declared.details == kept and read_item(item).label == "ball"
+
+
+# Scale
+
+
+def test_a_scale_multiplies_the_samples_and_says_so(tmp_path: Path) -> None:
+    path = put(tmp_path / "x.csv", CSV.replace("a,b", "a [V],b [V]"))
+    plain = read_record(path, sampling_rate_hz=1000)
+    scaled = read_record(path, sampling_rate_hz=1000, scale=-9.81 / 0.1)
+    exact = np.round(NOISE, 6) * (-9.81 / 0.1)
+    np.testing.assert_array_equal(scaled.signal, exact.astype(np.float32))
+    assert (plain.unit, scaled.unit) == ("V", None)  # volts they are no more
+    assert read_record(path, sampling_rate_hz=1000, scale=2.0, unit="g").unit == "g"
+    assert scaled.known_from["scale"] == "--scale"
+    assert "its samples are multiplied by -98.1 (--scale)" in scaled.notes
+    assert any(note.startswith("V, the unit in the file, is that before") for note in scaled.notes)
+    assert "scale" not in plain.known_from and not plain.notes
+    table = put(tmp_path / "t.csv", "path,scale,unit\nx.csv,1e-3,g\nx.csv:b [V],,\n")
+    first, second = find_records([str(table)], flags=Declared(sampling_rate_hz=1000, scale=5.0))
+    np.testing.assert_array_equal(read_item(first).signal, (np.round(NOISE, 6) * 1e-3).astype(np.float32))
+    assert (read_item(first).unit, read_item(first).known_from["scale"]) == ("g", "t.csv line 2")
+    np.testing.assert_array_equal(read_item(second).signal[0], (np.round(NOISE[1], 6) * 5).astype(np.float32))
+
+
+def test_a_scale_keeps_the_digits_of_integers(tmp_path: Path) -> None:
+    counts = np.random.default_rng(1).integers(-(2**40), 2**40, 200_000)
+    np.save(tmp_path / "x.npy", counts)
+    record = read_record(tmp_path / "x.npy", sampling_rate_hz=1000, scale=2.0**-40)
+    np.testing.assert_array_equal(record.signal[0], (counts * 2.0**-40).astype(np.float32))
+    # a number of counts that float32 cannot hold is none after the scale
+    np.save(tmp_path / "y.npy", counts * 1e30)
+    assert np.abs(read_record(tmp_path / "y.npy", sampling_rate_hz=1, scale=1e-40).signal).max() < 200
+    for scale in (1e300, 1e-60):
+        with pytest.raises(RecordError, match=r"times 1e.*\(--scale\) is beyond what a float32 holds"):
+            read_record(tmp_path / "x.npy", sampling_rate_hz=1, scale=scale)
+    np.save(tmp_path / "nan.npy", np.where(np.arange(100) == 7, np.nan, counts[:100]))
+    with pytest.raises(RecordError, match="not finite"):
+        read_record(tmp_path / "nan.npy", sampling_rate_hz=1, scale=2.0)
+
+
+@pytest.mark.parametrize("value", [0.0, float("nan"), float("inf")])
+def test_a_scale_must_be_a_number(tmp_path: Path, value: float) -> None:
+    with pytest.raises(ConfigError, match="--scale: must be a number other than 0, not"):
+        read_record("x", scale=value)
+    put(tmp_path / "x.csv")
+    with pytest.raises(ConfigError, match="line 2: scale must be a number other than 0, not"):
+        find_records([str(put(tmp_path / "t.csv", f"path,scale\nx.csv,{value}\n"))])
 
 
 # Who is believed

@@ -37,17 +37,20 @@ def read_record(
     channels: Sequence[str] = (),
     variable: str | None = None,
     unit: str | None = None,
+    scale: float | None = None,
     label: str | None = None,
     specimen: str | None = None,
     condition: str | None = None,
     asset: str | None = None,
 ) -> Record:
-    """Read one recording, "-" for standard input.
+    """Read one recording: a file, "-" for standard input, or `FILE:INSIDE` (`spool.zip:run1/a.mat` is a member of an
+    archive, `x.h5:group/data` a variable of a file). An archive of a single file is that file.
 
     The options count as those of the command line do: they fill what the file and the catalogue leave open, and a
-    `sampling_rate_hz` that contradicts them is an error. `channels` are names or numbers from 1.
+    `sampling_rate_hz` that contradicts them is an error. `channels` are names or numbers from 1; `scale` is
+    what the samples are multiplied by (1 / sensitivity; of a WAV file units per full scale).
 
-    Raises RecordError, and ConfigError where a number given is not positive.
+    Raises RecordError, and ConfigError where a number given is impossible.
     """
     flags = Declared(
         sampling_rate_hz=sampling_rate_hz,
@@ -55,6 +58,7 @@ def read_record(
         channels=tuple(channels),
         variable=variable,
         unit=unit,
+        scale=scale,
         label=label,
         specimen=specimen,
         condition=condition,

@@ -34,8 +34,9 @@ class Variable:
 @dataclass(frozen=True)
 class Contents:
     """A file, opened: its format and its variables in file order. `sampling_rate_hz` where the container itself
-    states one (a WAV header)."""
+    states one (a WAV header); `notes`: what its reader passed over or took for granted, a sentence each."""
 
     format: str
     variables: tuple[Variable, ...]
     sampling_rate_hz: float | None = None
+    notes: tuple[str, ...] = ()

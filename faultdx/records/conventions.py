@@ -6,21 +6,34 @@ rate, above all, is never inferred from a length, a name or a folder.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cache, partial
 
 import numpy as np
 import numpy.typing as npt
 
-from faultdx.errors import RecordError
+from faultdx.errors import RecordError, UnusableError
 from faultdx.files import show
-from faultdx.records import cwru
-from faultdx.records.contents import Contents, NumberArray, Variable
+from faultdx.records import cwru, published
+from faultdx.records.channels import (
+    MOST_CHANNELS,
+    SHORTEST_SAMPLES,
+    Channel,
+    describe,
+    expand,
+    few,
+    find,
+    many_records,
+    one_record,
+    records_in,
+)
+from faultdx.records.contents import Contents, Variable
 from faultdx.records.statements import (
     Stated,
     is_ramp,
+    is_setting,
     is_statement,
+    plain,
     rate_of_ramp,
     stated_rates,
     stated_rpms,
@@ -28,29 +41,20 @@ from faultdx.records.statements import (
     unit_of,
     without_unit,
 )
+from faultdx.signals.quality import LIMITS
 
-SHORTEST_SAMPLES = 16  # below this an array is a setting, not a recording
-MOST_CHANNELS = 16  # the short axis of a matrix with more rows and columns than this may be anything
-_LISTED = 12  # names in one message
+__all__ = ["Channel", "Meaning", "choose", "common_unit", "load_signal", "meaning_of"]
 
-
-@dataclass(frozen=True)
-class Channel:
-    """One signal of the file: `samples` long; `load` gives it as stored, shape (samples,)."""
-
-    name: str
-    variable: str
-    samples: int
-    load: Callable[[], NumberArray]
+_SEU_COLUMNS = 8  # motor vibration, planetary gearbox x y z, motor torque, parallel gearbox x y z
 
 
 @dataclass(frozen=True)
 class Meaning:
     """What a file holds.
 
-    convention : "CWRU", "UESTC" or "general"
+    convention : "CWRU", "MFPT", "Paderborn", "UESTC", "SEU", "single variable" or "general"
     channels : all there are, of one length; default : the names taken where nobody chooses
-    rates, rpms : what the file states, Hz and turns a minute; unit : from the column headings, else None
+    rates, rpms : what the file states, Hz and turns a minute; unit : of all channels, where the file states it
     record : the prefix of the CWRU variables that were taken ("X105"), else None; notes : a sentence each
     """
 
@@ -70,30 +74,77 @@ def meaning_of(
     """Tell the channels of `contents` and what it states.
 
     name : the file, for messages; entry : of the CWRU catalogue, where the file is known
-    variable : take this variable for the signal; for a CWRU file also the prefix of a record ("X099")
+    variable : take this variable for the signal ("data1(3)": the third record in it; "group/data" or "group.data"
+        in HDF5); for a CWRU file also the prefix of a record ("X099"), for a Paderborn file the Name of a signal
 
     Raises RecordError where no variable, or more than one, could be the signal.
     """
     numbers = [v for v in contents.variables if v.kind == "number"]
-    rates = stated_rates(contents)
     if (record := _cwru_record(numbers, name=name, entry=entry, variable=variable)) is not None:
         channels = _cwru_channels(numbers, record, name)
         asked = cwru.SIGNAL_NAME.match(variable or "")
         default = asked["channel"] if asked else "DE" if any(c.name == "DE" for c in channels) else channels[0].name
-        return Meaning("CWRU", channels, (default,), rates, stated_rpms(contents, cwru_record=record), record=record)
+        rpms = stated_rpms(contents, cwru_record=record)
+        return Meaning("CWRU", channels, (default,), stated_rates(contents), rpms, record=record)
+    known = published.paderborn(contents, variable=variable)
+    if known is None and variable in (None, "bearing", "bearing.gs"):
+        known = published.mfpt(contents)
+    if known is not None:
+        return Meaning(
+            known.convention, known.channels, known.default, known.rates, known.rpms, known.unit, known.notes
+        )
+    return _general(contents, name=name, variable=variable)
+
+
+def _general(contents: Contents, *, name: str, variable: str | None) -> Meaning:
+    """Tell the channels by the general rules."""
+    if variable is not None and find(contents, variable) is None:
+        try:
+            found = one_record(contents, variable)
+        except ValueError as error:
+            raise RecordError(f"{show(name)}: variable {error}", name) from None
+        if found is None:
+            raise RecordError(f"{show(name)}: no variable {show(variable)}; {_cure(contents)}", name)
+        contents, variable = found
+    numbers = [v for v in contents.variables if v.kind == "number"]
+    times = [v for v in numbers if time_scale(v.name, v.unit) is not None]
+    signals = [v for v in numbers if v not in times and not is_statement(v.name) and not is_setting(v.name)]
+    counts = {v.shape[0] for v in signals if len(v.shape) == 3 and records_in(v)}
+    signals = [v for v in signals if not (len(v.shape) == 3 and v.shape[1:] == (1, 1) and v.shape[0] in counts)]
+    channels = _candidates(contents, signals, name) if variable is None else _chosen(contents, variable, name)
+    timed = _rate_of_times([v for v in times if v.name != channels[0].variable], channels)
     notes: tuple[str, ...] = ()
-    if variable is not None:
-        found = _named(contents, variable, name)
-        channels = _expand(found)
-        if not channels:
-            raise RecordError(f"{show(name)}: variable {_describe(found)} is no signal; {_cure(contents)}", name)
-    else:
-        channels, timed, notes = _general_channels(contents, numbers, name)
-        rates += timed
+    if variable is None and not any(_is_axis(v, channels) for v in times):
+        channels, notes = _without_ramp(channels)
+    own = channels[0].sampling_rate_hz
+    rates = (Stated(own, f"variable {show(channels[0].variable)}"),) if own else ()
+    convention, more = _convention(contents, signals)
     names = tuple(c.name for c in channels)
-    uestc = {"Data", "SampleFrequency"} <= {v.name for v in numbers}
-    convention = "UESTC" if uestc else "general"
-    return Meaning(convention, channels, names, rates, stated_rpms(contents), unit_of(names), notes)
+    return Meaning(
+        convention,
+        channels,
+        names,
+        (*stated_rates(contents), *rates, *timed),
+        stated_rpms(contents),
+        common_unit(channels),
+        (*contents.notes, *notes, *more),
+    )
+
+
+def _convention(contents: Contents, signals: list[Variable]) -> tuple[str, tuple[str, ...]]:
+    """Return the name of what this looks like, and what a user should know about it."""
+    if {"Data", "SampleFrequency"} <= {v.name for v in contents.variables if v.kind == "number"}:
+        return "UESTC", ()
+    limits = [v for v in contents.variables if plain(v.name) == "frequencylimit" and v.shape == ()]
+    if contents.format == "text" and limits and len(signals) == _SEU_COLUMNS:
+        # The Southeast University gearbox files (github.com/cathysiyu/Mechanical-datasets): 16 lines over 8 columns.
+        limit = float(limits[0].load())
+        note = (
+            f"SEU gearbox data: it states a frequency limit of {limit:g} Hz and no sampling rate; analysers that state "
+            f"one sample at 2.56 times the limit ({2.56 * limit:g} Hz), which is for you to declare"
+        )
+        return "SEU", (note,)
+    return "single variable" if len(signals) == 1 and len(contents.variables) == 1 else "general", ()
 
 
 def choose(meaning: Meaning, wanted: Sequence[str], *, name: str) -> tuple[Channel, ...]:
@@ -107,10 +158,13 @@ def choose(meaning: Meaning, wanted: Sequence[str], *, name: str) -> tuple[Chann
         names = ((c, (c.name, c.variable, without_unit(c.name))) for c in meaning.channels)
         loose = [c for c, known in names if word and word.casefold() in map(str.casefold, known)]
         found = (exact or loose)[:1]
+        if not found and word:  # the last part of "group.channel", where there is but one
+            ends = [c for c in meaning.channels if c.name.casefold().endswith(f".{word.casefold()}")]
+            found = ends if len(ends) == 1 else []
         if not found and word.isdecimal() and 1 <= int(word) <= len(meaning.channels):
             found = [meaning.channels[int(word) - 1]]
         if not found:
-            there = _few([f"{i} {show(c.name)}" for i, c in enumerate(meaning.channels, 1)])
+            there = few([f"{i} {show(c.name)}" for i, c in enumerate(meaning.channels, 1)])
             raise RecordError(f"{show(name)}: no channel {show(word)}; choose with --channel one of: {there}", name)
         if found[0] not in chosen:
             chosen.append(found[0])
@@ -119,9 +173,10 @@ def choose(meaning: Meaning, wanted: Sequence[str], *, name: str) -> tuple[Chann
 
 def load_signal(channels: Sequence[Channel], *, name: str) -> npt.NDArray[np.float32]:
     """Decode `channels`. Returns float32, shape (channels, samples), finite, no row constant. Raises RecordError."""
+    first = channels[0].load()  # decoded before any memory is taken: a file may state any number of samples
     signal = np.empty((len(channels), channels[0].samples), dtype=np.float32)
     for row, channel in zip(signal, channels, strict=True):
-        stored = channel.load()
+        stored = first if channel is channels[0] else channel.load()
         what = f"{show(name)}: channel {show(channel.name)}"
         if stored.dtype.kind not in "fiub":
             kind = "complex" if stored.dtype.kind == "c" else f"of type {stored.dtype}"
@@ -131,20 +186,26 @@ def load_signal(channels: Sequence[Channel], *, name: str) -> npt.NDArray[np.flo
         bad = np.flatnonzero(~np.isfinite(row))
         if bad.size:
             kind = "NaN" if np.isnan(row[bad[0]]) else "infinite (or over 3e38)"
-            raise RecordError(
+            raise UnusableError(
                 f"{what} has {bad.size} of {row.size} samples that are not finite, the first ({kind}) at sample "
                 f"{bad[0]} (counted from 0); cut or repair them, or choose another channel with --channel",
                 name,
+                check="not_finite",
+                value=float(bad.size),
+                limit=0.0,
             )
         if row.size < SHORTEST_SAMPLES:
             raise RecordError(
                 f"{what} has {row.size} samples, fewer than {SHORTEST_SAMPLES}; give a longer recording", name
             )
         if row.min() == row.max():
-            raise RecordError(
+            raise UnusableError(
                 f"{what} is constant ({row[0]:g}); check the sensor and its cable, or choose another channel "
                 "with --channel",
                 name,
+                check="flat",
+                value=1.0,
+                limit=LIMITS["flat"].refuse,
             )
     return signal
 
@@ -160,7 +221,7 @@ def _cwru_record(numbers: list[Variable], *, name: str, entry: cwru.Entry | None
         return cwru.own_prefix(entry)
     if len(records) > 1:
         raise RecordError(
-            f"{show(name)}: holds {len(records)} records ({_few(records)}); "
+            f"{show(name)}: holds {len(records)} records ({few(records)}); "
             f"choose one with --variable, for example --variable {records[0]}",
             name,
         )
@@ -171,9 +232,9 @@ def _cwru_channels(numbers: list[Variable], record: str, name: str) -> tuple[Cha
     parts = {
         m["channel"]: v for v in numbers if (m := cwru.SIGNAL_NAME.match(v.name)) and v.name.startswith(f"{record}_")
     }
-    channels = tuple(replace(c, name=channel) for channel, v in parts.items() for c in _expand(v)[:1])
+    channels = tuple(replace(c, name=channel) for channel, v in parts.items() for c in expand(v)[:1])
     if len(channels) < len(parts) or len({c.samples for c in channels}) > 1:
-        listed = _few([_describe(v) for v in parts.values()])
+        listed = few([describe(v) for v in parts.values()])
         raise RecordError(
             f"{show(name)}: the channels of {record} are no signals of one length ({listed}); "
             "copy or export the file again",
@@ -182,72 +243,84 @@ def _cwru_channels(numbers: list[Variable], record: str, name: str) -> tuple[Cha
     return channels
 
 
-def _general_channels(
-    contents: Contents, numbers: list[Variable], name: str
-) -> tuple[tuple[Channel, ...], tuple[Stated, ...], tuple[str, ...]]:
-    """Return the channels, the rate that a time column states, and notes, by the general rules.
+def _chosen(contents: Contents, variable: str, name: str) -> tuple[Channel, ...]:
+    """Return the channels of the variable that was asked for."""
+    found = find(contents, variable)
+    if found is None:
+        raise RecordError(f"{show(name)}: no variable {show(variable)}; {_cure(contents)}", name)
+    if found.kind == "number" and (records := records_in(found)):
+        raise many_records(found, records, name=name)
+    channels = expand(found)
+    if not channels:
+        raise RecordError(f"{show(name)}: variable {describe(found)} is no signal; {_cure(contents)}", name)
+    return channels
 
-    Vectors of one common length are the channels; of a matrix the long axis is time, up to 16 channels; scalars and
-    arrays shorter than 16 are settings. Two lengths are two candidates, and the user has to choose.
+
+def _candidates(contents: Contents, signals: list[Variable], name: str) -> tuple[Channel, ...]:
+    """Return the channels where nobody chooses a variable.
+
+    Vectors of one common length and rate are the channels; of a matrix the long axis is time, up to 16 channels;
+    scalars and arrays shorter than 16 are settings. Two lengths, or two rates, are two candidates, and the user has
+    to choose; so are an array of records and anything else.
     """
-    times = [v for v in numbers if time_scale(v.name) is not None]
-    signals = [v for v in numbers if time_scale(v.name) is None and not is_statement(v.name)]
-    candidates = [found for v in signals if (found := _expand(v))]
-    if not candidates:
+    candidates = [found for v in signals if (found := expand(v))]
+    many = [(v, records) for v in signals if (records := records_in(v))]
+    if not candidates and len(many) == 1:
+        raise many_records(*many[0], name=name)
+    if not candidates and not many:
         raise RecordError(f"{show(name)}: {_nothing(contents)}", name)
-    if len({found[0].samples for found in candidates}) > 1:
-        listed = _few([f"{show(found[0].variable)}: {found[0].samples} samples" for found in candidates])
+    groups = {(found[0].samples, found[0].sampling_rate_hz) for found in candidates}
+    if len(groups) > 1 or many:
+        rates = len({rate for _, rate in groups}) > 1
+        listed = [_listed(found[0], rate=rates) for found in candidates]
+        listed += [f"{show(v.name)}: {r.count} records of {r.samples} samples" for v, r in many]
+        what = "rates" if len({samples for samples, _ in groups}) == 1 and not many else "lengths"
         raise RecordError(
-            f"{show(name)}: several variables of different lengths could be the signal ({listed}); "
+            f"{show(name)}: several variables of different {what} could be the signal ({few(listed)}); "
             "choose one with --variable",
             name,
         )
-    channels = tuple(c for found in candidates for c in found)
+    return tuple(c for found in candidates for c in found)
+
+
+def _listed(channel: Channel, *, rate: bool) -> str:
+    at = f" at {channel.sampling_rate_hz:g} Hz" if channel.sampling_rate_hz else " at an unknown rate"
+    return f"{show(channel.variable)}: {channel.samples} samples{at if rate else ''}"
+
+
+def _is_axis(v: Variable, channels: Sequence[Channel]) -> bool:
+    axis = expand(v)
+    return len(axis) == 1 and axis[0].samples == channels[0].samples
+
+
+def _rate_of_times(times: Sequence[Variable], channels: Sequence[Channel]) -> tuple[Stated, ...]:
+    """Return the sampling rate that the first time axis of the channels' length gives, if it does."""
     for v in times:
-        axis = _expand(v)
-        if len(axis) == 1 and axis[0].samples == channels[0].samples:
-            rate = rate_of_ramp(axis[0].load(), time_scale(v.name) or 0.0)
-            return channels, (Stated(rate, f"time column {show(v.name)}"),) if rate else (), ()
+        if _is_axis(v, channels):
+            rate = rate_of_ramp(expand(v)[0].load(), time_scale(v.name, v.unit) or 0.0)
+            return (Stated(rate, f"time column {show(v.name)}"),) if rate else ()
+    return ()
+
+
+def _without_ramp(channels: tuple[Channel, ...]) -> tuple[tuple[Channel, ...], tuple[str, ...]]:
+    """Return the channels without a first one that is a time axis by its looks, and a note about it."""
     if len(channels) > 1 and is_ramp(channels[0].load()):
         note = f"{show(channels[0].name)} grows evenly: taken for a time axis in unknown units, not for a channel"
-        return channels[1:], (), (note,)
-    return channels, (), ()
+        return channels[1:], (note,)
+    return channels, ()
 
 
-def _expand(variable: Variable) -> tuple[Channel, ...]:
-    """Return the channels in a vector or a matrix; none where its shape is not that of a signal."""
-    sides = [side for side in variable.shape if side != 1]
-    load = cache(variable.load)  # a matrix is decoded once for all its channels
-    if len(sides) == 1 and sides[0] >= SHORTEST_SAMPLES:
-        return (Channel(variable.name, variable.name, sides[0], partial(_take, load, (sides[0], 1), 0, 0)),)
-    if len(sides) != 2 or min(sides) > MOST_CHANNELS or max(sides) < SHORTEST_SAMPLES or sides[0] == sides[1]:
-        return ()
-    shape, axis = (sides[0], sides[1]), int(np.argmax(sides))
-    return tuple(
-        Channel(f"{variable.name}_{i + 1}", variable.name, max(sides), partial(_take, load, shape, axis, i))
-        for i in range(min(sides))
-    )
-
-
-def _take(load: Callable[[], NumberArray], shape: tuple[int, int], axis: int, index: int) -> NumberArray:
-    """Return channel `index` of an array whose time runs along `axis` of `shape` (its sides without those of 1)."""
-    matrix = load().reshape(shape)
-    return matrix[:, index] if axis == 0 else matrix[index]
-
-
-def _named(contents: Contents, variable: str, name: str) -> Variable:
-    exact = [v for v in contents.variables if v.name == variable]
-    loose = [v for v in contents.variables if v.name.casefold() == variable.casefold()]
-    if found := exact or loose:
-        return found[0]
-    raise RecordError(f"{show(name)}: no variable {show(variable)}; {_cure(contents)}", name)
+def common_unit(channels: Sequence[Channel]) -> str | None:
+    """Return the unit that the format, or the column headings ("acc [g]"), state for all of these channels."""
+    units = {c.unit or unit_of([c.name]) for c in channels}
+    return units.pop() if len(units) == 1 else None
 
 
 def _nothing(contents: Contents) -> str:
     """Return why no variable is a signal, and the cure."""
     if not contents.variables:
         return "holds no variables; export the recording again"
-    listed = _few([_describe(v) for v in contents.variables])
+    listed = few([describe(v) for v in contents.variables])
     return (
         f"holds no signal: a vector of {SHORTEST_SAMPLES} samples or more, or a matrix of up to {MOST_CHANNELS} "
         f"channels, of real numbers (it holds {listed}); export the signal as one"
@@ -255,13 +328,4 @@ def _nothing(contents: Contents) -> str:
 
 
 def _cure(contents: Contents) -> str:
-    return f"choose with --variable one of: {_few([_describe(v) for v in contents.variables])}"
-
-
-def _describe(v: Variable) -> str:
-    kind = "" if v.kind == "number" else f", {'not real numbers' if v.kind == 'other' else v.kind}"
-    return f"{show(v.name)} ({' x '.join(map(str, v.shape)) or 'scalar'}{kind})"
-
-
-def _few(words: Sequence[str]) -> str:
-    return ", ".join(words[:_LISTED]) + (f" and {len(words) - _LISTED} more" if len(words) > _LISTED else "")
+    return f"choose with --variable one of: {few([describe(v) for v in contents.variables])}"

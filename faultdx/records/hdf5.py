@@ -2,8 +2,8 @@
 
 HDF5 is a file system in a file: it can point at other files, name plug-ins to run, and state chunks that it does not
 hold, whose samples would be what happened to be in memory. All of that is refused before anything is read. What
-can still go wrong inside the library itself calls for a child process with limits; `survey` and `fetch` take and
-give plain values so that such a process can call them.
+can still go wrong inside the library itself (it crashes, and spins, on some damaged files) is the reason why this
+format is read in a child process with limits (faultdx.records.isolation).
 
 Layout of v7.3: a MATLAB header of 512 bytes, then HDF5; each array carries its class in the attribute MATLAB_class
 and has its dimensions reversed; an empty one has MATLAB_empty, and holds its dimensions instead of data.
@@ -14,12 +14,16 @@ from __future__ import annotations
 import io
 import math
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from faultdx.errors import RecordError
+from faultdx.files import show
 from faultdx.records.contents import Contents, NumberArray, Variable
 
 if TYPE_CHECKING:
@@ -29,7 +33,8 @@ _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _MATLAB = b"MATLAB 7.3 MAT-file"
 _DEFLATE, _SHUFFLE, _FLETCHER32 = 1, 2, 3  # filter numbers of the HDF5 library
 _MOST_RANK = 3
-_MOST_VARIABLES = 4096
+_MOST_VARIABLES, _DEEPEST = 4096, 8
+_MOST_DIMENSIONS = 32  # of an empty array
 _MOST_CHUNKS = 1 << 16
 _LONGEST_TEXT = 256
 _BLOCK = 1 << 20
@@ -58,14 +63,15 @@ def matches(data: bytes) -> bool:
     return any(data[at : at + 8] == _SIGNATURE for at in (0, 512, 1024, 2048)) or data.startswith(_MATLAB)
 
 
-def _guarded(work: Callable[[Any], Any], data: bytes) -> Any:
-    """Open `data` as HDF5 and return `work(file)`; whatever the library raises comes out as RefusedError."""
+@contextmanager
+def _opened(source: Source) -> Iterator[Any]:
+    """Open the bytes as an HDF5 file; whatever the library raises in the block comes out as RefusedError."""
     import h5py
 
     try:
-        with h5py.File(io.BytesIO(data), "r") as file:
-            return work(file)
-    except RefusedError:
+        with h5py.File(io.BytesIO(source.data), "r") as file:
+            yield file
+    except (RefusedError, RecordError, MemoryError):
         raise
     except Exception as error:  # the library and its Python binding raise a dozen types on damaged files
         raise RefusedError("is damaged, or cut short: the HDF5 library cannot read it") from error
@@ -92,28 +98,49 @@ def _class(item: Any) -> str:
 
 
 def _entries(file: Any) -> Iterator[tuple[str, bytes, Any]]:
-    """Yield (name, path, object or None for a link that is not followed) of the root and one level of groups."""
+    """Yield (dotted name, path, object) of all there is in the file, groups before what is in them.
+
+    The object is None for a link that is not hard, and for a group that is in itself; neither is followed.
+    """
     import h5py
 
-    def links(group: Any) -> Iterator[tuple[bytes, Any]]:
-        if len(group) > _MOST_VARIABLES:
-            raise RefusedError(f"holds more than {_MOST_VARIABLES} variables")
-        for key in group.id:
-            hard = group.id.links.get_info(key).type == h5py.h5l.TYPE_HARD
-            yield key, group[key] if hard else None
+    left = _MOST_VARIABLES
 
-    for key, item in links(file):
-        if key.startswith(b"#"):  # where MATLAB keeps what cells and objects refer to
-            continue
-        name = key.decode("utf-8", "backslashreplace")
-        yield name, key, item
-        if isinstance(item, h5py.Group):
-            for inner, field in links(item):
-                yield f"{name}.{inner.decode('utf-8', 'backslashreplace')}", key + b"/" + inner, field
+    def walk(group: Any, name: str, path: bytes, above: tuple[int, ...]) -> Iterator[tuple[str, bytes, Any]]:
+        nonlocal left
+        left -= len(group)
+        if left < 0:
+            raise RefusedError(f"holds more than {_MOST_VARIABLES} variables and groups")
+        for key in group.id:
+            if key.startswith(b"#"):  # where MATLAB keeps what cells and objects refer to
+                continue
+            inner = name + key.decode("utf-8", "backslashreplace")
+            # The library takes a name with a slash in it for a path, and would follow the links on that path.
+            plain = b"/" not in key and key != b"."
+            hard = plain and group.id.links.get_info(key).type == h5py.h5l.TYPE_HARD
+            item = group[key] if hard else None
+            here = h5py.h5o.get_info(item.id).addr if isinstance(item, h5py.Group) else None
+            yield inner, path + key, None if here in above else item
+            if here is not None and here not in above and len(above) < _DEEPEST and not _is_sparse(item):
+                yield from walk(item, inner + ".", path + key + b"/", (*above, here))
+
+    yield from walk(file, "", b"", (h5py.h5o.get_info(file.id).addr,))
+
+
+def _is_sparse(group: Any) -> bool:
+    import h5py
+
+    return bool(h5py.h5a.exists(group.id, b"MATLAB_sparse"))
 
 
 def _filters(plist: Any) -> list[int]:
     return [plist.get_filter(i)[0] for i in range(plist.get_nfilters())]
+
+
+def _shuffles_well(plist: Any, item_bytes: int) -> bool:
+    """Say whether the shuffle filter, where there is one, is set to the size of an item: else it leaves a mess."""
+    every = [plist.get_filter(i) for i in range(plist.get_nfilters())]
+    return all(values[:1] in ((), (item_bytes,)) for number, _, values, _ in every if number == _SHUFFLE)
 
 
 def _needed_chunks(dataset: Any) -> int:
@@ -121,10 +148,11 @@ def _needed_chunks(dataset: Any) -> int:
     return math.prod(-(-n // c) for n, c in zip(dataset.shape, chunk, strict=True))
 
 
-def _layout_problems(dataset: Any, data: bytes, budget_bytes: int) -> Iterator[str]:
+def _layout_problems(dataset: Any, source: Source) -> Iterator[str]:
     """Yield why the data of a numeric dataset are not to be read."""
     import h5py
 
+    budget_bytes, file_bytes = source.budget_bytes, len(source.data)
     plist, shape, item_bytes = dataset.id.get_create_plist(), dataset.shape, dataset.dtype.itemsize
     layout, size, filters = plist.get_layout(), math.prod(shape) * item_bytes, _filters(plist)
     if layout not in (h5py.h5d.COMPACT, h5py.h5d.CONTIGUOUS, h5py.h5d.CHUNKED):
@@ -138,13 +166,16 @@ def _layout_problems(dataset: Any, data: bytes, budget_bytes: int) -> Iterator[s
     if len(set(filters)) < len(filters) or not set(filters) <= {_DEFLATE, _SHUFFLE, _FLETCHER32}:
         yield f"is packed with HDF5 filters that are not read ({', '.join(map(str, filters))}): repack it with gzip"
     if layout == h5py.h5d.CHUNKED:
-        if math.prod(plist.get_chunk()) * item_bytes > budget_bytes:
-            yield "has chunks over the limit for this file"
+        # While it decodes a chunk, the library holds up to three of its size beside the array.
+        if size + 3 * math.prod(plist.get_chunk()) * item_bytes > budget_bytes + 3 * file_bytes + _BLOCK * 8:
+            yield "is in chunks that are too large for this file: repack it with smaller ones"
+        if not _shuffles_well(plist, item_bytes):
+            yield "is damaged: its shuffle filter is set for items of another size"
         if _needed_chunks(dataset) > _MOST_CHUNKS:
             yield f"is in more than {_MOST_CHUNKS} chunks: repack it"
     elif size and dataset.id.get_storage_size() != size:
         yield "is damaged: its stored size is not that of its shape"
-    elif layout == h5py.h5d.CONTIGUOUS and size and (dataset.id.get_offset() or 0) + size > len(data):
+    elif layout == h5py.h5d.CONTIGUOUS and size and (dataset.id.get_offset() or 0) + size > file_bytes:
         yield "is damaged: its data lie beyond the end of the file"
 
 
@@ -202,108 +233,103 @@ def _no_number(item: Any, mclass: str) -> tuple[str, str]:
     import h5py
 
     if item is None:
-        return "other", "is a link to another place, which is not followed"
+        return "other", "is a link to another place, or back, which is not followed"
     if isinstance(item, h5py.Group):
-        return "other", "is a sparse matrix" if "MATLAB_sparse" in item.attrs else "is a group of variables"
+        return "other", "is a sparse matrix" if _is_sparse(item) else "is a group of variables"
     if not isinstance(item, h5py.Dataset) or item.shape is None or (mclass and mclass not in (*_CLASSES, "char")):
         return "other", f"is of the MATLAB class {mclass}" if mclass else "holds no array"
     if mclass == "char" or item.dtype.kind in "SU" or h5py.check_string_dtype(item.dtype) is not None:
         return "text", "is text, not numbers"
-    if item.dtype.kind not in "iufb" or item.dtype.itemsize > 8:
-        return "other", "is no real numeric array"
+    # A flipped bit in a type (another exponent, an offset) would make other numbers of every sample.
+    plain = item.dtype.kind in "iufb" and item.id.get_type().equal(h5py.h5t.py_create(item.dtype, logical=True))
+    if not plain or item.dtype.itemsize > 8:
+        return "other", "is no real numeric array, or of an unusual type of number"
     return "number", ""
 
 
-def _describe(name: str, path: bytes, item: Any, data: bytes, budget_bytes: int) -> Found:
+def _describe(name: str, path: bytes, item: Any, source: Source) -> Found:
     """Return what an entry is, without reading more of its data than a short text."""
     mclass = "" if item is None else _class(item)
     kind, cause = _no_number(item, mclass)
     if kind == "other":
         return Found(name, path, getattr(item, "shape", None) or (), kind, cause)
     shape, text = item.shape[::-1] if mclass else item.shape, None
-    problem = next(_layout_problems(item, data, budget_bytes), "")
+    problem = next(_layout_problems(item, source), "")
     if kind == "text" and mclass and not problem and item.dtype == np.uint16 and item.size <= _LONGEST_TEXT:
-        text = "" if _attribute(item, b"MATLAB_empty") else _characters(item, data)
+        text = "" if _attribute(item, b"MATLAB_empty") else _characters(item, source)
     elif kind == "number" and mclass and not problem and _attribute(item, b"MATLAB_empty"):
-        shape = tuple(int(n) for n in _values(item, data).reshape(-1)[:_MOST_RANK])
-        problem = "is damaged: it is marked as empty and has a size" if math.prod(shape) else ""
+        few = 0 < item.size <= _MOST_DIMENSIONS
+        shape = tuple(int(n) for n in _values(item, source).reshape(-1)) if few else (0, 0)
+        problem = "is damaged: it is marked as empty and has a size" if math.prod(shape) or min(shape) < 0 else ""
     return Found(name, path, shape, kind, cause or problem, text)
 
 
-def _values(item: Any, data: bytes) -> NumberArray:
+def _values(item: Any, source: Source) -> NumberArray:
     """Read a whole dataset whose layout has been found good."""
     import h5py
 
     if item.id.get_create_plist().get_layout() == h5py.h5d.CHUNKED:
-        _check_chunks(item, data)
-    values = np.empty(item.shape, np.uint8 if item.dtype.kind == "b" else item.dtype.newbyteorder("="))
+        _check_chunks(item, source.data)
+    dtype = np.dtype(np.uint8) if item.dtype.kind == "b" else item.dtype.newbyteorder("=")
+    values = source.empty(item.shape, dtype)
     if values.size:
         item.read_direct(values.view(np.bool_) if item.dtype.kind == "b" else values)
     return values
 
 
-def _characters(item: Any, data: bytes) -> str | None:
+def _characters(item: Any, source: Source) -> str | None:
     """Return a row of text; text of several rows has none."""
     if item.ndim != 2 or item.shape[1] != 1:
         return None
-    return _values(item, data).astype("<u2").tobytes().decode("utf-16-le", "replace")
+    return _values(item, source).astype("<u2").tobytes().decode("utf-16-le", "replace")
 
 
-def survey(data: bytes, budget_bytes: int) -> tuple[Found, ...]:
-    """Return what the file `data` holds; plain values in and out. Raises RefusedError."""
-
-    def work(file: Any) -> tuple[Found, ...]:
-        found: list[Found] = []
+def _survey(source: Source) -> tuple[Found, ...]:
+    """Return what the file holds. An entry that cannot be looked at costs the others nothing. Raises RefusedError."""
+    found: list[Found] = []
+    with _opened(source) as file:
         for name, path, item in _entries(file):
-            if len(found) == _MOST_VARIABLES:
-                raise RefusedError(f"holds more than {_MOST_VARIABLES} variables")
             try:
-                found.append(_describe(name, path, item, data, budget_bytes))
-            except RefusedError as refused:
-                found.append(Found(name, path, (), "other", str(refused)))
-        return tuple(found)
+                found.append(_describe(name, path, item, source))
+            except MemoryError:
+                raise
+            except Exception as error:  # of the library, again
+                cause = str(error) if isinstance(error, RefusedError) else "is damaged, or of a type that is not read"
+                found.append(Found(name, path, (), "other", cause))
+    return tuple(found)
 
-    result: tuple[Found, ...] = _guarded(work, data)
-    return result
 
-
-def fetch(data: bytes, path: bytes, shape: tuple[int, ...]) -> NumberArray:
-    """Return the array at `path`, which `survey` found to have `shape`; plain values. Raises RefusedError."""
-
-    def work(file: Any) -> NumberArray:
-        item = file[path]
-        if 0 in shape:
-            return np.zeros(shape, item.dtype if _class(item) == "" else np.float64)
-        values = _values(item, data)
-        return values.T if _class(item) else values
-
-    result: NumberArray = _guarded(work, data)
-    return result
+def _load(source: Source, entry: Found) -> NumberArray:
+    try:
+        with _opened(source) as file:
+            item = file[entry.path]
+            is_matlab = bool(_class(item))
+            if 0 in entry.shape:
+                return np.zeros(entry.shape, np.float64 if is_matlab else item.dtype)
+            source.spend(entry.name, math.prod(entry.shape) * item.dtype.itemsize)
+            values = _values(item, source)
+            return values.T if is_matlab else values
+    except RefusedError as refused:
+        raise source.error(f"variable {show(entry.name)} {refused}") from refused.__cause__
 
 
 def open_hdf5(source: Source) -> Contents:
-    """Return the datasets of the root and of its groups (`group.name`); MATLAB's arrays have MATLAB's shape.
+    """Return the datasets of the root and of its groups (`group.name`, eight levels down); MATLAB's arrays have
+    MATLAB's shape.
 
-    Raises RecordError where the library cannot read the file. Links, external or virtual data, unknown filters,
-    more than three dimensions and sizes over the budget are listed, and raise RecordError when loaded.
+    Raises RecordError where the library cannot read the file, it holds over 4096 entries, or two get one name.
+    Links, external or virtual data, unknown filters, more than three dimensions and sizes over the budget are listed,
+    and raise RecordError when loaded.
     """
     try:
-        found = survey(source.data, source.budget_bytes)
+        found = _survey(source)
     except RefusedError as refused:
         raise source.error(str(refused)) from refused.__cause__
 
     def variable(entry: Found) -> Variable:
         if entry.cause:
             return source.unreadable(entry.name, entry.shape, kind=entry.kind, cause=entry.cause, text=entry.text)
-
-        def load() -> NumberArray:
-            source.spend(entry.name, math.prod(entry.shape) * 8)
-            try:
-                return fetch(source.data, entry.path, entry.shape)
-            except RefusedError as refused:
-                raise source.error(f"variable {entry.name!a} {refused}") from refused.__cause__
-
-        return Variable(entry.name, entry.shape, "number", load)
+        return Variable(entry.name, entry.shape, "number", partial(_load, source, entry))
 
     is_matlab = source.data.startswith(_MATLAB)
-    return Contents("MATLAB v7.3" if is_matlab else "HDF5", tuple(map(variable, found)))
+    return source.contents("MATLAB v7.3" if is_matlab else "HDF5", [variable(entry) for entry in found])

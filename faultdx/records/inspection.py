@@ -6,7 +6,7 @@ import dataclasses
 import math
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -15,9 +15,11 @@ import numpy.typing as npt
 from faultdx.errors import FaultdxError, RecordError
 from faultdx.files import show
 from faultdx.records.conventions import Channel, choose, load_signal
-from faultdx.records.opening import digests, read_bytes
+from faultdx.records.opening import digests, fetch
 from faultdx.records.reading import Opened, open_bytes, record_of, sampling_rate, settle, understand
+from faultdx.records.record import Record
 from faultdx.records.table import NOTHING, Declared, Item
+from faultdx.signals.quality import Check, assess, fired
 from faultdx.signals.spectra import level
 
 
@@ -38,6 +40,7 @@ class Inspection:
     """What a file holds. Fields that could not be told are None or empty; `refused` is why it would not be read.
 
     file : as it may be printed; variables : (name, shape, kind) each; known_from : who says each fact
+    quality : every check of the signal that would be read, with its value and its limit
     """
 
     file: str
@@ -54,6 +57,7 @@ class Inspection:
     unit: str | None = None
     label: str | None = None
     levels: tuple[Level, ...] = ()
+    quality: tuple[Check, ...] = ()
     catalogue: str | None = None
     known_from: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
@@ -71,7 +75,27 @@ class Inspection:
             {k: (None if isinstance(v, float) and not math.isfinite(v) else v) for k, v in level.items()}
             for level in plain["levels"]
         ]
+        plain["quality"] = [
+            {k: (None if isinstance(v, float) and not math.isfinite(v) else v) for k, v in check.items()}
+            for check in plain["quality"]
+        ]
         return plain
+
+
+def assess_record(record: Record) -> tuple[Check, ...]:
+    """Return every check of the signal of `record`, those that found nothing too."""
+    return assess(record.signal, sampling_rate_hz=record.sampling_rate_hz, rpm=record.rpm)
+
+
+def objections(record: Record, *, policy: str = "refuse") -> tuple[Check, ...]:
+    """Return the checks of `record` that fired, those that refuse first.
+
+    policy : "refuse"; "warn" turns refusals into warnings; "off" makes no checks
+    """
+    if policy == "off":
+        return ()
+    found = fired(assess_record(record))
+    return tuple(replace(c, severity="warn") for c in found) if policy == "warn" else found
 
 
 def level_of(channel: str, signal: npt.NDArray[np.float32]) -> Level:
@@ -96,6 +120,7 @@ def inspect_file(
     channels: Sequence[str] = (),
     variable: str | None = None,
     unit: str | None = None,
+    scale: float | None = None,
     label: str | None = None,
     specimen: str | None = None,
     condition: str | None = None,
@@ -114,6 +139,7 @@ def inspect_file(
             channels=tuple(channels),
             variable=variable,
             unit=unit,
+            scale=scale,
             label=label,
             specimen=specimen,
             condition=condition,
@@ -128,11 +154,16 @@ def inspect_item(item: Item) -> Inspection:
     """Tell what an Item holds; as `inspect_file`."""
     found: dict[str, Any] = {"file": show(item.path)}
     try:
-        data = read_bytes(item.path)
+        got = fetch(item.path)
+        data = got.data
         found |= {"size_bytes": len(data), "sha256": digests(data)[0]}
-        opened = open_bytes(data, name=item.path)
+        opened = open_bytes(data, name=item.path, variable=got.variable, room_bytes=got.room_bytes)
         _look(opened, item, found)
-        record_of(opened, item)
+        checks = assess_record(record_of(opened, item))
+        found["quality"] = checks
+        refused = next((c for c in checks if c.severity == "refuse"), None)
+        if refused is not None:
+            found["refused"] = f"{show(item.path)}: {refused.message}"
     except RecordError as error:
         found["refused"] = str(error)
     return Inspection(**found)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from faultdx.files import show
 from faultdx.records.contents import Contents, NumberArray, Variable
 
 if TYPE_CHECKING:
@@ -118,8 +119,9 @@ def open_mat4(source: Source) -> Contents:
         if matrix is None:
             raise source.error(f"is damaged: no MATLAB v4 matrix starts at byte {position}")
         if matrix.end > len(source.view):
+            have = len(source.view)
             raise source.error(
-                f"is cut short: variable {matrix.name} needs {matrix.end} bytes and the file has {len(source.view)}",
+                f"is cut short: variable {show(matrix.name)} needs {matrix.end} bytes and the file has {have}",
                 "copy it again",
             )
         if len(variables) == _MOST_VARIABLES:

@@ -11,18 +11,18 @@ it raises RecordError. Bounds that are not intact (a file cut short) refuse the 
 
 from __future__ import annotations
 
-import functools
+import bisect
 import itertools
 import math
 import struct
-import zlib
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from faultdx.records.contents import Contents, NumberArray, Variable
+from faultdx.records.mat5_stream import AHEAD, MATRIX, DamagedError, Inflated, Plain
 
 if TYPE_CHECKING:
     from faultdx.records.formats import Source
@@ -30,104 +30,18 @@ if TYPE_CHECKING:
 _MAGIC = b"MATLAB 5.0 MAT-file"
 _MARKS = {b"\x00\x01IM": "<", b"\x01\x00MI": ">"}  # version and byte order, at 124
 _FILE_HEADER = 128
-_MATRIX, _COMPRESSED = 14, 15  # miMATRIX, miCOMPRESSED
+_COMPRESSED = 15  # miCOMPRESSED
 _STORED = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}  # by mi type
 _CLASSES = {6: "f8", 7: "f4", 8: "i1", 9: "u1", 10: "i2", 11: "u2", 12: "i4", 13: "u4", 14: "i8", 15: "u8"}  # by mx
 _STRUCT, _CHAR, _OPAQUE = 2, 4, 17  # mxSTRUCT_CLASS, mxCHAR_CLASS, mxOPAQUE_CLASS
 _OTHERS = {1: "a cell array", 2: "a struct", 3: "an object", 5: "sparse", 16: "a function handle", 17: "an object"}
 _COMPLEX_FLAG = 0x08
-_BLOCK = 1 << 16
-_MOST_RATIO = 1040  # deflate expands at most 1032 times
 _MOST_DIMENSIONS = 32
 _MOST_ELEMENTS = 1 << 48  # zeros left out: numpy refuses an empty array of impossible other dimensions
 _LONGEST_NAME, _LONGEST_TEXT = 255, 256
 _MOST_VARIABLES = 10_000
+_MARK_EVERY = 1 << 20  # bytes
 _DEEPEST, _MOST_FIELDS, _LONGEST_STRUCT = 4, 512, 64  # levels, fields in a file, and elements of structs
-
-
-class _DamagedError(Exception):
-    """Why an element cannot be read; becomes a RecordError where the file and the variable are known."""
-
-
-class _Plain:
-    """Bytes that are read in order, without a copy."""
-
-    def __init__(self, view: memoryview, order: str) -> None:
-        self._view, self.order, self.position, self.size = view, order, 0, len(view)
-
-    def tag(self) -> tuple[int, int]:
-        """Return the two words of the next tag: mi type and size in bytes, in byte order `order`."""
-        kind, size = struct.unpack(self.order + "II", self.read(8))
-        return kind, size
-
-    def claim(self, count: int) -> None:
-        """Move on by `count` bytes, all of which must be there."""
-        if count > self.size - self.position:
-            raise _DamagedError("is damaged: a part of it runs past its end")
-        self.position += count
-
-    def read(self, count: int) -> memoryview:
-        self.claim(count)
-        return self._view[self.position - count : self.position]
-
-    def skip(self, count: int) -> None:
-        self.read(count)
-
-    def finish(self) -> None:
-        """Check what is known only at the end: here nothing."""
-
-
-class _Inflated(_Plain):
-    """The same over a zlib stream: inflated block by block, so that memory stays with what is asked for."""
-
-    def __init__(self, view: memoryview, order: str) -> None:
-        super().__init__(view, order)
-        self._inflater = zlib.decompressobj()
-        self._fed, self._rest, self.size = 0, b"", 8
-        kind, size = self.tag()
-        if kind != _MATRIX or size > _MOST_RATIO * len(view):
-            raise _DamagedError("is damaged: its compressed data are no array, or state more than they can hold")
-        self.position, self.size = 0, size
-
-    def _more(self, most: int) -> bytes:
-        """Return 1 to `most` further bytes, or none at the end of the stream."""
-        feed = _BLOCK if most > 1024 else 512  # what is not consumed is copied: little of it for a header
-        try:
-            while not self._inflater.eof:
-                block = self._rest or self._view[self._fed : self._fed + feed]
-                if not self._rest:
-                    self._fed += len(block)
-                out = self._inflater.decompress(block, most)
-                self._rest = self._inflater.unconsumed_tail
-                if out:
-                    return out
-                if not len(block):
-                    raise _DamagedError("is damaged: its compressed data are cut short")
-        except zlib.error as error:
-            raise _DamagedError("is damaged: its compressed data do not inflate, or fail their checksum") from error
-        return b""
-
-    def read(self, count: int) -> memoryview:
-        self.claim(count)
-        out, filled = np.empty(count, np.uint8), 0
-        while filled < count:
-            block = self._more(min(count - filled, 16 * _BLOCK))
-            if not block:
-                raise _DamagedError("is damaged: its compressed data end too early")
-            out[filled : filled + len(block)] = np.frombuffer(block, np.uint8)
-            filled += len(block)
-        return out.data
-
-    def skip(self, count: int) -> None:
-        """Inflate and drop `count` bytes, with no more memory than a block."""
-        while count > 0:
-            count -= len(self.read(min(count, _BLOCK)))
-
-    def finish(self) -> None:
-        """Run the stream to its end, where zlib compares the checksum of all that was inflated."""
-        self.skip(self.size - self.position)
-        if self._more(1):
-            raise _DamagedError("is damaged: its compressed data hold more than they state")
 
 
 @dataclass(frozen=True)
@@ -146,78 +60,112 @@ class _Header:
 
 @dataclass(frozen=True)
 class _Element:
-    """A miMATRIX element of the file: `start` a fresh stream over its body, in byte order `order`."""
+    """A miMATRIX element of the file: its body, as it stands there, and the byte order.
+
+    marks : streams that stand at places on the way through a compressed struct, at least a MiB apart, so that its
+        fields can be loaded one by one in the time that it takes to inflate it once
+    verdict : nothing until the checksum of the whole has been compared; then what was wrong with it, or None
+    """
 
     source: Source
     order: str
-    start: Callable[[], _Plain]
+    body: memoryview
+    is_compressed: bool
+    marks: list[Plain] = field(default_factory=list)
+    verdict: list[DamagedError | None] = field(default_factory=list)
 
-    def part(self, stream: _Plain, *, most: int) -> tuple[int, memoryview]:
+    def start(self, *, ahead: int = 0) -> Plain:
+        """Return a fresh stream over the body."""
+        return Inflated(self.body, self.order, ahead=ahead) if self.is_compressed else Plain(self.body, self.order)
+
+    def mark(self, stream: Plain) -> None:
+        """Remember the place of `stream`, where that will save time."""
+        if self.is_compressed and stream.position - (self.marks[-1].position if self.marks else 0) >= _MARK_EVERY:
+            self.marks.append(stream.fork())
+
+    def stream_at(self, position: int) -> Plain:
+        """Return a stream that stands at byte `position` of the body."""
+        behind = bisect.bisect_right(self.marks, position, key=lambda mark: mark.position)
+        stream = self.marks[behind - 1].fork() if behind else self.start()
+        stream.skip(position - stream.position)
+        return stream
+
+    def check(self, stream: Plain) -> None:
+        """Compare the checksum at the end of `stream`, once for all the arrays of a struct. Raises DamagedError."""
+        if not self.verdict:
+            try:
+                stream.finish()
+                self.verdict.append(None)
+            except DamagedError as damage:
+                self.verdict.append(damage)
+        if self.verdict[0] is not None:
+            raise DamagedError(*self.verdict[0].args)
+
+    def part(self, stream: Plain, *, most: int) -> tuple[int, memoryview]:
         """Return (mi type, bytes) of the next data element, small or not, and pass over its padding."""
         kind, size = stream.tag()
         if kind >> 16:  # a small element: up to 4 bytes where the size would stand
             kind, size, body = kind & 0xFFFF, kind >> 16, struct.pack(self.order + "I", size)
             if size > 4:
-                raise _DamagedError("is damaged: a small element states more than 4 bytes")
+                raise DamagedError("is damaged: a small element states more than 4 bytes")
             return kind, memoryview(body)[:size]
         if size > most:
-            raise _DamagedError(f"is damaged: {size} bytes where at most {most} belong")
+            raise DamagedError(f"is damaged: {size} bytes where at most {most} belong")
         body_view = stream.read(size)
         stream.skip(min(-size % 8, stream.size - stream.position))
         return kind, body_view
 
-    def header(self, stream: _Plain) -> _Header:
+    def header(self, stream: Plain) -> _Header:
         """Read flags, dimensions and name, each checked."""
         kind, flags = self.part(stream, most=8)
         if kind != 6 or len(flags) != 8:
-            raise _DamagedError("is damaged: its array flags are malformed")
+            raise DamagedError("is damaged: its array flags are malformed")
         word = struct.unpack_from(self.order + "I", flags)[0]
         if word & 0xFF == _OPAQUE:  # alone in having no dimensions
             return _Header(_OPAQUE, False, (), self.name(stream))
         kind, raw = self.part(stream, most=4 * _MOST_DIMENSIONS)
         if kind not in (5, 6) or len(raw) % 4 or len(raw) < 8:  # some writers state unsigned dimensions
-            raise _DamagedError("is damaged: its dimensions are malformed")
+            raise DamagedError("is damaged: its dimensions are malformed")
         shape = struct.unpack(f"{self.order}{len(raw) // 4}i", raw)
         if min(shape) < 0 or math.prod(max(n, 1) for n in shape) > _MOST_ELEMENTS:
-            raise _DamagedError("is damaged: its dimensions are impossible")
+            raise DamagedError("is damaged: its dimensions are impossible")
         return _Header(word & 0xFF, bool(word >> 8 & _COMPLEX_FLAG), shape, self.name(stream))
 
-    def name(self, stream: _Plain) -> str:
+    def name(self, stream: Plain) -> str:
         """Read the name: printable ASCII, empty inside a struct."""
         kind, raw = self.part(stream, most=_LONGEST_NAME)
         name = bytes(raw).rstrip(b"\0")
         if kind not in (1, 2, 16) or not name.isascii() or not name.decode().isprintable():
-            raise _DamagedError("is damaged: its name is malformed")
+            raise DamagedError("is damaged: its name is malformed")
         return name.decode()
 
     def load(self, name: str, header: _Header, position: int, end: int) -> NumberArray:
         """Decode the real numeric array whose data element spans bytes `position` to `end` of the body."""
         try:
-            stream = self.start()
-            stream.skip(position)
             dtype = np.dtype(_CLASSES[header.mx_class])
-            if isinstance(stream, _Inflated):
+            if self.is_compressed:
                 self.source.spend(name, min(end - position, header.count * 8))
+            stream = self.stream_at(position)
             kind, raw = self.part(stream, most=header.count * 8)
             if kind not in _STORED:
-                raise _DamagedError("is damaged: its data are of an unknown type")
+                raise DamagedError("is damaged: its data are of an unknown type")
             stored: np.dtype[Any] = np.dtype(self.order + _STORED[kind])
             if header.count * stored.itemsize != len(raw):
-                raise _DamagedError(f"is damaged: it states {header.count} {stored} values and has {len(raw)} bytes")
+                raise DamagedError(f"is damaged: it states {header.count} {stored} values and has {len(raw)} bytes")
             if stream.position != end:
-                raise _DamagedError("is damaged: it holds more than its values")
-            stream.finish()
+                raise DamagedError("is damaged: it holds more than its values")
+            self.check(stream)
             values: NumberArray = np.frombuffer(raw, stored).reshape(header.shape, order="F")
             # MATLAB stores doubles in the smallest integers that hold them; back to its own class, or x**2 overflows.
             array = self.source.native(name, values, dtype)
             if dtype.kind in "iu" and not np.can_cast(stored, dtype) and not np.array_equal(array, values):
-                raise _DamagedError(f"is damaged: its values do not fit {dtype}")
-        except _DamagedError as damage:
+                raise DamagedError(f"is damaged: its values do not fit {dtype}")
+        except DamagedError as damage:
             raise self.source.error(f"variable {name} {damage}") from None
         return array
 
 
-def _text(element: _Element, header: _Header, stream: _Plain) -> str | None:
+def _text(element: _Element, header: _Header, stream: Plain) -> str | None:
     """Return the characters of a short row of text, else None."""
     if header.count > _LONGEST_TEXT or len(header.shape) != 2 or header.shape[0] > 1:
         return None
@@ -235,7 +183,7 @@ class _Walk:
     """
 
     element: _Element
-    stream: _Plain
+    stream: Plain
     left: list[int]
 
     def variables(self, header: _Header, name: str, end: int, depth: int = 0) -> Iterator[Variable]:
@@ -251,11 +199,11 @@ class _Walk:
             what = "complex" if header.mx_class in _CLASSES else _OTHERS.get(header.mx_class, unknown)
             yield source.unreadable(name, header.shape, kind="other", cause=f"is {what}")
         if header.mx_class == _STRUCT and 0 < header.count <= _LONGEST_STRUCT and depth < _DEEPEST:
-            if isinstance(self.stream, _Inflated) and depth == 0:
+            if isinstance(self.stream, Inflated) and depth == 0:
                 self.left[1] -= self.stream.size
             try:
                 yield from self.fields(header, name, depth)
-            except _DamagedError as damage:
+            except DamagedError as damage:
                 yield source.unreadable(f"{name}.unreadable", (), kind="other", cause=str(damage))
 
     def fields(self, header: _Header, name: str, depth: int) -> Iterator[Variable]:
@@ -265,7 +213,7 @@ class _Walk:
         _, names = element.part(stream, most=64 * _MOST_FIELDS)
         width = struct.unpack(element.order + "i", raw)[0] if len(raw) == 4 else 0
         if kind != 5 or width < 1 or len(names) % width:
-            raise _DamagedError("is damaged: its field names are malformed")
+            raise DamagedError("is damaged: its field names are malformed")
         titles = [
             bytes(names[i : i + width]).split(b"\0")[0].decode("ascii", "replace") for i in range(0, len(names), width)
         ]
@@ -274,15 +222,16 @@ class _Walk:
             after = stream.position + size
             self.left[0] -= 1
             if min(self.left) < 0:
-                raise _DamagedError("has too much in it for all of it to be listed")
-            if kind != _MATRIX or after > stream.size or not title.isprintable():
-                raise _DamagedError("is damaged: one of its fields is malformed")
+                raise DamagedError("has too much in it for all of it to be listed")
+            if kind != MATRIX or after > stream.size or not title.isprintable():
+                raise DamagedError("is damaged: one of its fields is malformed")
             if size:
                 prefix = name if header.count == 1 else f"{name}({index + 1})"
                 yield from self.variables(element.header(stream), f"{prefix}.{title}", after, depth + 1)
             if stream.position > after:
-                raise _DamagedError("is damaged: one of its fields runs past its end")
+                raise DamagedError("is damaged: one of its fields runs past its end")
             stream.skip(after - stream.position)
+            element.mark(stream)
 
 
 def _elements(source: Source, order: str) -> Iterator[tuple[int, int, memoryview]]:
@@ -295,7 +244,7 @@ def _elements(source: Source, order: str) -> Iterator[tuple[int, int, memoryview
             raise source.error("is cut short: it ends inside the tag of a variable", "copy it again")
         kind, size = struct.unpack_from(order + "II", view, position)
         end = position + 8 + size
-        if kind not in (_MATRIX, _COMPRESSED):
+        if kind not in (MATRIX, _COMPRESSED):
             raise source.error(f"is damaged: no variable starts at byte {position}", "copy it again")
         if end > len(view):
             raise source.error(f"is cut short: it has {len(view)} bytes of {end} or more", "copy it again")
@@ -327,20 +276,20 @@ def open_mat5(source: Source) -> Contents:
     hidden = struct.unpack_from(order + "Q", view, 116)[0]  # where MATLAB keeps what its objects share; no variable
     variables: list[Variable] = []
     left: list[int] = [_MOST_FIELDS, source.budget_bytes]
-    broken: list[_DamagedError] = []
+    broken: list[DamagedError] = []
     for number, (position, kind, body) in enumerate(_elements(source, order), 1):
         if position == hidden:
             continue
         name = f"unreadable_{number}"
-        element = _Element(source, order, functools.partial(_Inflated if kind == _COMPRESSED else _Plain, body, order))
+        element = _Element(source, order, body, kind == _COMPRESSED)
         try:
-            stream = element.start()
+            stream = element.start(ahead=AHEAD)
             header = element.header(stream)
             if not header.name:
-                raise _DamagedError("is damaged: it has no name")
+                raise DamagedError("is damaged: it has no name")
             name = header.name
             variables += _Walk(element, stream, left).variables(header, name, stream.size)
-        except _DamagedError as damage:
+        except DamagedError as damage:
             variables.append(source.unreadable(name, (), kind="other", cause=str(damage)))
             broken.append(damage)
     if broken and len(broken) == len(variables):

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from faultdx.records.formats import Source
 
 _MAGIC = b"\x93NUMPY"
+_LOCAL, _ENTRY, _END = b"PK\x03\x04", b"PK\x01\x02", b"PK\x05\x06"  # of a member, of the directory, behind it
 _LONGEST_HEADER = 10_000  # numpy's own limit
 _MOST_ELEMENTS = 1 << 48
 _MOST_DIMENSIONS = 32
@@ -31,7 +32,9 @@ _BLOCK = 1 << 20
 # The header is the text of a Python dict. Read key by key, so that nothing is ever evaluated.
 _DESCR = re.compile(r"'descr'\s*:\s*('(?P<plain>[^']*)'|\[)")
 _ORDER = re.compile(r"'fortran_order'\s*:\s*(True|False)\b")
-_SHAPE = re.compile(r"'shape'\s*:\s*\(((?:\s*\d{1,18}L?\s*,?)*)\s*\)")
+# Each repeat of the group ends in the comma: were that optional, "1111..." could be divided in 2^n ways.
+_SHAPE = re.compile(r"'shape'\s*:\s*\(\s*((?:\d{1,18}L?\s*,\s*)*(?:\d{1,18}L?\s*)?)\)")
+_NUMBER = re.compile(r"[<>|=]?([iu][1248]|f[248]|b1)")
 _CURE = "save it again with numpy.save as a plain numeric array"
 
 
@@ -51,10 +54,9 @@ class _Header:
     @property
     def kind(self) -> str:
         """number, text or other."""
-        body = self.descr.lstrip("<>|=")
-        if re.fullmatch(r"[iu][1248]|f[248]|b1", body):
+        if _NUMBER.fullmatch(self.descr):
             return "number"
-        return "text" if re.fullmatch(r"[US]\d{1,9}", body) else "other"
+        return "text" if re.fullmatch(r"[<>|=]?[US]\d{1,9}", self.descr) else "other"
 
     @property
     def cause(self) -> str:
@@ -113,8 +115,40 @@ def matches_npy(data: bytes) -> bool:
 
 
 def matches_npz(data: bytes) -> bool:
-    """Say whether `data` starts as a zip archive."""
-    return data.startswith(b"PK\x03\x04")
+    """Say whether `data` are a zip archive that holds .npy files and nothing else, by its directory.
+
+    Where the directory is missing or too long, the first member decides: a damaged .npz should be called one.
+    """
+    if not data.startswith(_LOCAL):
+        return False
+    names = _directory(data)
+    if names is None:
+        length = int.from_bytes(data[26:28], "little")
+        names = [data[30 : 30 + length]]
+    return bool(names) and all(name.endswith(b".npy") for name in names)
+
+
+def _directory_span(data: bytes) -> tuple[int, int] | None:
+    """Return where the directory of a zip archive starts and ends, or None where no end record is there."""
+    end = data.rfind(_END, -(65_535 + 22))  # a comment of up to 65 535 bytes may follow
+    if end < 0 or end + 22 > len(data):
+        return None
+    return end - int.from_bytes(data[end + 12 : end + 16], "little"), end
+
+
+def _directory(data: bytes) -> list[bytes] | None:
+    """Return the names in the directory of a zip archive, or None where it is damaged, or over 1 MiB."""
+    span = _directory_span(data)
+    if span is None or span[0] < 0 or span[1] - span[0] > _LONGEST_DIRECTORY:
+        return None
+    (position, end), names = span, []
+    while position < end:
+        if position + 46 > end or data[position : position + 4] != _ENTRY:
+            return None
+        name, extra, comment = struct.unpack_from("<3H", data, position + 28)
+        names.append(data[position + 46 : position + 46 + name])
+        position += 46 + name + extra + comment
+    return names
 
 
 def open_npy(source: Source) -> Contents:
@@ -189,10 +223,10 @@ def open_npz(source: Source) -> Contents:
     Raises RecordError where the archive is damaged, holds no array, or holds two of one name.
     """
     # zipfile reads the whole directory at once: look at its size first, in the record at the end of the archive.
-    end = source.data.rfind(b"PK\x05\x06", -(65_535 + 22))
-    if end < 0 or end + 22 > len(source.data):
+    span = _directory_span(source.data)
+    if span is None:
         raise source.error("is a zip archive that is damaged or cut short", "copy it again")
-    if int.from_bytes(source.data[end + 12 : end + 16], "little") > _LONGEST_DIRECTORY:
+    if span[1] - span[0] > _LONGEST_DIRECTORY:
         raise source.error("is a zip archive with too many members", _CURE)
     try:
         archive = zipfile.ZipFile(io.BytesIO(source.data))

@@ -9,15 +9,18 @@ contradicts a stated sampling rate, that is an error, not a choice.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
 
 from faultdx.errors import RecordError
 from faultdx.files import show
 from faultdx.records import cwru
-from faultdx.records.contents import Contents
-from faultdx.records.conventions import Channel, Meaning, choose, load_signal, meaning_of
-from faultdx.records.formats import open_contents
-from faultdx.records.opening import digests, read_bytes
+from faultdx.records.contents import Contents, NumberArray
+from faultdx.records.conventions import Channel, Meaning, choose, common_unit, load_signal, meaning_of
+from faultdx.records.formats import default_budget_bytes, open_contents
+from faultdx.records.opening import digests, fetch
 from faultdx.records.record import Record
 from faultdx.records.statements import Stated, stated_rpms
 from faultdx.records.table import FOLDER_NAME, NOTHING, Declared, Item
@@ -25,11 +28,15 @@ from faultdx.records.table import FOLDER_NAME, NOTHING, Declared, Item
 CATALOGUE = "CWRU catalogue"
 _SAME_RATE = 1e-4  # rates within 0.01 % are one rate, written differently
 _SAME_RPM = 1.0
+_SCALED_AT_ONCE = 1 << 16  # samples
 
 
 @dataclass(frozen=True)
 class Opened:
-    """A file whose bytes were read and told apart: `entry` of the catalogue, and whether by its `exact` bytes."""
+    """A file whose bytes were read and told apart: `entry` of the catalogue, and whether by its `exact` bytes.
+
+    variable : that its name asked for (`x.h5:run/a`); room_bytes : what decoding may take, where that is known
+    """
 
     path: str
     size_bytes: int
@@ -37,6 +44,8 @@ class Opened:
     contents: Contents
     entry: cwru.Entry | None
     exact: bool
+    variable: str | None = None
+    room_bytes: int | None = None
 
 
 @dataclass(frozen=True)
@@ -55,22 +64,30 @@ class Facts:
 
 
 def open_item(path: str) -> Opened:
-    """Read the file (or standard input) and list its variables. Raises RecordError."""
-    return open_bytes(read_bytes(path), name=path)
+    """Read a file, standard input, or `FILE:INSIDE`, and list its variables. Raises RecordError."""
+    found = fetch(path)
+    return open_bytes(found.data, name=path, variable=found.variable, room_bytes=found.room_bytes)
 
 
-def open_bytes(data: bytes, *, name: str) -> Opened:
-    """List the variables of a file's bytes, and look it up in the catalogue. Raises RecordError."""
+def open_bytes(data: bytes, *, name: str, variable: str | None = None, room_bytes: int | None = None) -> Opened:
+    """List the variables of a file's bytes, and look it up in the catalogue.
+
+    variable : the one that holds the signal, where the name says so; room_bytes : the most memory that decoding may
+    take, where the file does not tell (it came out of an archive)
+
+    Raises RecordError.
+    """
     sha256, blob_id = digests(data)
-    contents = open_contents(data, name=name)
+    budget = None if room_bytes is None else max(0, min(room_bytes, default_budget_bytes(len(data))))
+    contents = open_contents(data, name=name, budget_bytes=budget)
     entry = cwru.find(blob_id)
     if entry is not None:
-        return Opened(name, len(data), sha256, contents, entry, True)
+        return Opened(name, len(data), sha256, contents, entry, True, variable, room_bytes)
     signals = [m for v in contents.variables if (m := cwru.SIGNAL_NAME.match(v.name))]
     if signals:
         rpms = stated_rpms(contents, cwru_record=f"X{signals[0]['number']}")
         entry = cwru.find_by_variables(contents.variables, rpm=rpms[0].value if rpms else None)
-    return Opened(name, len(data), sha256, contents, entry, False)
+    return Opened(name, len(data), sha256, contents, entry, False, variable, room_bytes)
 
 
 def read_item(item: Item) -> Record:
@@ -78,7 +95,7 @@ def read_item(item: Item) -> Record:
     try:
         return record_of(open_item(item.path), item)
     except RecordError as error:
-        error.path = error.path or item.path
+        error.path = item.path  # of `x.h5:run/a` the file alone may be named
         raise
 
 
@@ -90,7 +107,7 @@ def record_of(opened: Opened, item: Item) -> Record:
     facts = settle(opened, meaning, channels, item)
     words = {key: facts.words.get(key) for key in ("unit", "label", "specimen", "condition", "asset")}
     return Record(
-        signal=load_signal(channels, name=opened.path),
+        signal=load_signal(_to_be_loaded(opened, channels, scale_of(item)), name=opened.path),
         sampling_rate_hz=rate.value,
         rpm=facts.rpm,
         channels=tuple(c.name for c in channels),
@@ -104,9 +121,61 @@ def record_of(opened: Opened, item: Item) -> Record:
     )
 
 
+def _named_inside(opened: Opened) -> str | None:
+    """Return the variable that the name of the file asks for. A dataset may be written as a path: /run/a is run.a."""
+    asked = opened.variable
+    if asked is None:
+        return None
+    names = {v.name for v in opened.contents.variables}
+    bare = asked.strip("/")
+    return next((n for n in (asked, bare, bare.replace("/", ".")) if n in names), asked)
+
+
+def scale_of(item: Item) -> Stated | None:
+    """Return the number that the samples are to be multiplied by, and who says so: a table above --scale."""
+    for value, by in ((item.declared.scale, _table(item.declared)), (item.flags.scale, "--scale")):
+        if value is not None:
+            return Stated(value, by)
+    return None
+
+
+def _to_be_loaded(opened: Opened, channels: tuple[Channel, ...], scale: Stated | None) -> tuple[Channel, ...]:
+    """Return the channels so that their `load` scales them, and keeps to the memory that there is for them."""
+    if scale is None and opened.room_bytes is None:
+        return channels
+    samples = len(channels) * channels[0].samples
+    return tuple(replace(c, load=partial(_load, c, opened, scale, samples)) for c in channels)
+
+
+def _load(channel: Channel, opened: Opened, scale: Stated | None, samples: int) -> NumberArray:
+    stored = channel.load()
+    room = opened.room_bytes
+    if room is not None and samples * (stored.itemsize + 4) > room:
+        raise RecordError(
+            f"{show(opened.path)}: its {samples} samples would take too much memory for the size of the archive that "
+            "it is in; unpack it first",
+            opened.path,
+        )
+    if scale is None or stored.dtype.kind not in "fiub":  # what is no number is refused by whoever takes the signal
+        return stored
+    # In float64 and then rounded once, a piece at a time: a scale of 1e-9 must not cost the digits of an integer.
+    scaled = np.empty(stored.shape, np.float32)
+    with np.errstate(all="ignore"):
+        for start in range(0, stored.size, _SCALED_AT_ONCE):
+            piece = stored[start : start + _SCALED_AT_ONCE].astype(np.float64)
+            scaled[start : start + _SCALED_AT_ONCE] = piece * scale.value
+    if not np.all(np.isfinite(scaled) == np.isfinite(stored)) or (np.any(stored) and not np.any(scaled)):
+        raise RecordError(
+            f"{show(opened.path)}: channel {show(channel.name)} times {_plain(scale.value)} ({scale.by}) is beyond "
+            "what a float32 holds; correct the scale",
+            opened.path,
+        )
+    return scaled
+
+
 def understand(opened: Opened, item: Item) -> Meaning:
     """Tell the channels of an opened file. Raises RecordError."""
-    variable = item.flags.variable or item.declared.variable
+    variable = _named_inside(opened) or item.flags.variable or item.declared.variable
     return meaning_of(opened.contents, name=opened.path, entry=opened.entry, variable=variable)
 
 
@@ -167,8 +236,15 @@ def settle(opened: Opened, meaning: Meaning, channels: tuple[Channel, ...], item
     if opened.entry is not None and entry is None:
         notes.append(f"the record taken is not that of {opened.entry.name}: the catalogue's facts do not hold for it")
     rpm, rpm_notes = _shaft_speed(entry, meaning, item)
-    words, known_from = _words(entry, meaning, item)
+    words, known_from = _words(entry, common_unit(channels), item)
     known_from["channels"] = _channels_from(meaning, item)
+    if (scale := scale_of(item)) is not None:
+        known_from["scale"] = scale.by
+        notes.append(f"its samples are multiplied by {_plain(scale.value)} ({scale.by})")
+        if meaning.unit and "unit" not in words:
+            notes.append(
+                f"{show(meaning.unit)}, the unit in the file, is that before the multiplication: declare --unit"
+            )
     if rpm is not None:
         known_from["rpm"] = rpm.by
     return Facts(entry, rpm.value if rpm else None, words, known_from, (*notes, *rpm_notes))
@@ -204,7 +280,7 @@ def _shaft_speed(entry: cwru.Entry | None, meaning: Meaning, item: Item) -> tupl
     return stated, notes
 
 
-def _words(entry: cwru.Entry | None, meaning: Meaning, item: Item) -> tuple[dict[str, str], dict[str, str]]:
+def _words(entry: cwru.Entry | None, unit: str | None, item: Item) -> tuple[dict[str, str], dict[str, str]]:
     """Return label, unit, specimen, condition and asset where anybody says them, and who does."""
     in_catalogue = {} if entry is None else {
         "label": entry.label, "specimen": entry.specimen, "condition": entry.condition, "asset": "CWRU test stand",
@@ -219,7 +295,7 @@ def _words(entry: cwru.Entry | None, meaning: Meaning, item: Item) -> tuple[dict
             (None if by_folder else declared, _table(item.declared)),
             (getattr(item.flags, key), f"--{key}"),
             (in_catalogue.get(key), CATALOGUE),
-            (meaning.unit if key == "unit" else None, "column heading"),
+            (unit if key == "unit" and scale_of(item) is None else None, "file"),
             (declared if by_folder else None, FOLDER_NAME),
         )
         for value, by in candidates:
@@ -234,7 +310,13 @@ def _channels_from(meaning: Meaning, item: Item) -> str:
         return "--channel"
     if item.declared.channels:
         return _table(item.declared)
-    return {"CWRU": "CWRU variable names", "UESTC": "UESTC variable names"}.get(meaning.convention, "all there are")
+    by = {
+        "CWRU": "CWRU variable names",
+        "UESTC": "UESTC variable names",
+        "MFPT": "MFPT field names",
+        "Paderborn": "Paderborn signal names",
+    }
+    return by.get(meaning.convention, "all there are")
 
 
 def _details(facts: Facts, item: Item) -> dict[str, str]:

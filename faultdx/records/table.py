@@ -9,22 +9,26 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Mapping
+import os
+import posixpath
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import NoReturn
+from pathlib import Path, PurePath
+from typing import BinaryIO, NoReturn
 
 from faultdx.errors import ConfigError
 from faultdx.files import show
+from faultdx.records.handles import locate
+from faultdx.records.headings import COLUMNS, delimiter_of, lacks_path, misspelt, nearest_to_path, no_path
 from faultdx.records.opening import STANDARD_INPUT, read_bytes
 
-COLUMNS = (
-    "label", "sampling_rate_hz", "rpm", "channel", "variable", "unit", "specimen", "condition", "asset", "bearing",
-)  # fmt: skip
-_NUMBERS = {"sampling_rate_hz": "--sampling-rate", "rpm": "--rpm"}
+_NUMBERS = {"sampling_rate_hz": "--sampling-rate", "rpm": "--rpm", "scale": "--scale"}
 _MOST_PROBLEMS = 20
 FOLDER_NAME = "folder name"
 _PARQUET = b"PAR1"
+HEAD_BYTES = 16 * 1024  # of a file, to tell whether it is a records table
+_LOOKED_AT = 12  # lines
+_LONGEST_FOOTER = 1024 * 1024
 _Rows = list[tuple[int, dict[str, str]]]
 
 
@@ -34,12 +38,14 @@ class Declared:
 
     sampling_rate_hz : samples a second; rpm : shaft turns a minute. Positive, or ConfigError
     channels : names, or numbers from 1; variable : of the file, that holds the signal
+    scale : what the samples are multiplied by; finite and not 0, or ConfigError
     details : further columns of a records table
     said_by : who speaks, for messages: "records.csv line 3", "folder name"; empty for options
     """
 
     sampling_rate_hz: float | None = None
     rpm: float | None = None
+    scale: float | None = None
     channels: tuple[str, ...] = ()
     variable: str | None = None
     unit: str | None = None
@@ -54,8 +60,16 @@ class Declared:
     def __post_init__(self) -> None:
         for name, flag in _NUMBERS.items():
             value = getattr(self, name)
-            if value is not None and not (math.isfinite(value) and value > 0):
-                raise ConfigError(f"{flag}: must be a positive number, not {value:g}")
+            if value is not None and not _fits(name, value):
+                raise ConfigError(f"{flag}: must be {_wanted(name)}, not {value:g}")
+
+
+def _fits(column: str, value: float) -> bool:
+    return math.isfinite(value) and (value != 0 if column == "scale" else value > 0)
+
+
+def _wanted(column: str) -> str:
+    return "a number other than 0" if column == "scale" else "a positive number"
 
 
 NOTHING = Declared()
@@ -71,19 +85,62 @@ class Item:
 
 
 def looks_like_table(path: str) -> bool:
-    """Tell whether `path` is a records table: a regular .csv, .tsv or .parquet file with a column `path`."""
+    """Tell whether `path` is a records table: a regular .csv, .tsv or .parquet file with a column `path`.
+
+    Raises ConfigError where it is one by all signs, and only lacks the heading `path`: it is called records.csv and
+    is no plain table of numbers, or it is a .csv with a column whose cells name files that are there.
+    """
     file = Path(path)
     try:
         if file.suffix.lower() not in {".csv", ".tsv", ".parquet"} or not file.is_file():
             return False
         with file.open("rb") as stream:
-            head = stream.read(4096)
+            head = stream.read(HEAD_BYTES)
+            if head.startswith(_PARQUET):
+                return _parquet_has_path(stream)
     except (OSError, ValueError):
         return False
-    if head.startswith(_PARQUET):
+
+    def there(cell: str) -> bool:
+        return os.path.isfile(file.parent / cell)  # noqa: PTH113 - Path.is_file raises where a name is too long
+
+    return is_table(head, path, there=there)
+
+
+def is_table(head: bytes, path: str, *, there: Callable[[str], bool]) -> bool:
+    """Tell whether a file that begins with `head` is a records table; as `looks_like_table`.
+
+    there : tells whether a file of this name, relative to the table, exists
+    """
+    lines = head.decode("utf-8-sig", "surrogateescape").splitlines()
+    delimiter = delimiter_of(lines[0]) if lines else ","
+    rows = [[cell.strip() for cell in row] for row in _rows_of(lines[:_LOOKED_AT], delimiter)]
+    if not rows:
+        return False
+    if "path" in [cell.lower() for cell in rows[0]]:
         return True
-    header = head.decode("utf-8-sig", "surrogateescape").splitlines()[:1]
-    return bool(header) and "path" in [cell.strip().lower() for cell in _split(header[0])]
+    heading = lacks_path(rows, called=PurePath(path).name, there=there)
+    if heading is None:
+        return False
+    raise ConfigError(f"{show(path)}: {no_path(rows[0], heading)}; correct the records table")
+
+
+def _parquet_has_path(stream: BinaryIO) -> bool:
+    """Tell by its footer, which names the columns, whether a Parquet file has a column `path`; else it is a recording.
+
+    Apache Parquet, "File Format": the footer, its length (4 bytes), "PAR1". Its strings stand behind their length.
+    """
+    end = stream.seek(-8, os.SEEK_END)
+    length = int.from_bytes(stream.read(4), "little")
+    stream.seek(max(0, end - min(length, _LONGEST_FOOTER)))
+    return b"\x04path" in stream.read(min(length, _LONGEST_FOOTER))
+
+
+def _rows_of(lines: list[str], delimiter: str) -> list[list[str]]:
+    try:
+        return list(csv.reader(lines, delimiter=delimiter))
+    except csv.Error:
+        return []
 
 
 def read_table(path: str, *, flags: Declared = NOTHING) -> list[Item]:
@@ -95,13 +152,12 @@ def read_table(path: str, *, flags: Declared = NOTHING) -> list[Item]:
     """
     data = read_bytes(path)
     rows, problems = _parquet_rows(data, path) if data.startswith(_PARQUET) else _csv_rows(data)
-    folder = Path(path).parent
     items: list[Item] = []
     seen: dict[tuple[str, ...], int] = {}
     for line, row in rows:
-        declared, wrong = _declared(row, said_by=f"{show(Path(path).name)} line {line}")
+        declared, wrong = _declared(row, said_by=f"{show(PurePath(path).name)} line {line}")
         name = row["path"]
-        target = name if name == STANDARD_INPUT else str(folder / name)
+        target = beside(path, name)
         key = (target, row.get("channel", ""), row.get("variable", ""))
         if not name:
             wrong.append("no path")
@@ -117,6 +173,22 @@ def read_table(path: str, *, flags: Declared = NOTHING) -> list[Item]:
     return items
 
 
+def beside(table: str, name: str) -> str:
+    """Return what `name` means in a records table: a file relative to it; in an archive a member of this archive."""
+    if name == STANDARD_INPUT and not in_archive(table):
+        return name
+    if not in_archive(table):
+        return str(Path(table).parent / name)
+    place = locate(table)
+    inner = posixpath.normpath(posixpath.join(posixpath.dirname(place.inside or ""), name))
+    return f"{place.file}:{inner.lstrip('/')}"
+
+
+def in_archive(path: str) -> bool:
+    """Tell whether `path` names a member: `spool.zip:run1/records.csv`. Never raises."""
+    return locate(path).inside is not None
+
+
 def _declared(row: Mapping[str, str], *, said_by: str) -> tuple[Declared, list[str]]:
     """Return what a row declares, and what is wrong with it."""
     wrong: list[str] = []
@@ -127,10 +199,10 @@ def _declared(row: Mapping[str, str], *, said_by: str) -> tuple[Declared, list[s
                 value = float(text)
             except ValueError:
                 value = math.nan
-            if math.isfinite(value) and value > 0:
+            if _fits(column, value):
                 numbers[column] = value
             else:
-                wrong.append(f"{column} must be a positive number, not {show(text)!r}")
+                wrong.append(f"{column} must be {_wanted(column)}, not {show(text)!r}")
     words = {name: row.get(name) or None for name in COLUMNS if name not in _NUMBERS and name != "channel"}
     channels = tuple(part for cell in row.get("channel", "").split(";") if (part := cell.strip()))
     details = {key: value for key, value in row.items() if key not in (*COLUMNS, "path") and value}
@@ -140,7 +212,7 @@ def _declared(row: Mapping[str, str], *, said_by: str) -> tuple[Declared, list[s
 def _csv_rows(data: bytes) -> tuple[_Rows, list[str]]:
     """Return (line number, row) pairs, and what is wrong. Surrogate escapes carry file names that are not UTF-8."""
     text = data.decode("utf-8-sig", "surrogateescape")
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text.split("\n", 1)[0]))
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter_of(text.split("\n", 1)[0]))
     rows: _Rows = []
     problems: list[str] = []
     try:
@@ -152,7 +224,7 @@ def _csv_rows(data: bytes) -> tuple[_Rows, list[str]]:
             if cell and header.count(cell) > 1
         ]
         if "path" not in header:
-            return [], [*problems, f"line 1: {_no_path(header)}"]
+            return [], [*problems, f"line 1: {no_path(header, nearest_to_path(header))}"]
         end = reader.line_num
         for cells in reader:
             line, end = end + 1, reader.line_num  # a quoted cell may run over several lines: the first counts
@@ -164,7 +236,7 @@ def _csv_rows(data: bytes) -> tuple[_Rows, list[str]]:
             rows.append((line, {"path": "", **{key: value for key, value in values.items() if key}}))
     except csv.Error as error:
         problems.append(f"line {reader.line_num}: {error}")
-    return rows, problems
+    return rows, [*(f"line 1: {what}" for what in misspelt(header, [row for _, row in rows])), *problems]
 
 
 def _parquet_rows(data: bytes, path: str) -> tuple[_Rows, list[str]]:
@@ -178,24 +250,13 @@ def _parquet_rows(data: bytes, path: str) -> tuple[_Rows, list[str]]:
     except Exception as error:  # pyarrow raises a type for each defect
         raise ConfigError(f"{show(path)}: is no readable Parquet table; save it again, or as CSV") from error
     if "path" not in frame.columns:
-        return [], [_no_path([str(column) for column in frame.columns])]
+        header = [str(column) for column in frame.columns]
+        return [], [no_path(header, nearest_to_path(header))]
     rows: _Rows = []
     for number, values in enumerate(frame.to_dict("records"), 1):
         row = {str(key): "" if value is None or value != value else str(value) for key, value in values.items()}  # noqa: PLR0124 - NaN
         rows.append((number, row))
-    return rows, []
-
-
-def _no_path(header: list[str]) -> str:
-    return f"no column path (it has {', '.join(show(cell) for cell in header[:12]) or 'none'})"
-
-
-def _split(header: str) -> list[str]:
-    return next(csv.reader([header], delimiter=_delimiter(header)), [])
-
-
-def _delimiter(header: str) -> str:
-    return max(",;\t", key=header.count)
+    return rows, misspelt([str(column) for column in frame.columns], [row for _, row in rows])
 
 
 def _refuse(path: str, problems: list[str]) -> NoReturn:

@@ -1,55 +1,51 @@
 """Tables of numbers as text: CSV, TSV, semicolons or white space, one variable a column.
 
 The common case goes through numpy's C parser. Only a table that it refuses (text columns, empty cells, damage) is
-read line by line, so that the message can name the line.
+read line by line, so that the message can name the line. Three other layouts are told apart first: waveforms that
+stand whole in one cell (`joined`), and a few lines of thousands of numbers, one line a channel.
 """
 
 from __future__ import annotations
 
 import array
-import contextlib
-import csv
 import io
 import itertools
 import math
-import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
+from faultdx.records.cells import MOST_COLUMNS, cells, is_number, number, parsed, unique
 from faultdx.records.contents import Contents, NumberArray, Variable
+from faultdx.records.dialect import (
+    COMMENTS,
+    CURE,
+    MOST_PREAMBLE,
+    SAMPLE_LINES,
+    Dialect,
+    Head,
+    delimiter_of,
+    find_table,
+    lines_of_comments,
+)
+from faultdx.records.joined import find_joined, read_joined
+from faultdx.records.preamble import stated_above
+from faultdx.records.statements import is_statement, time_scale
 
 if TYPE_CHECKING:
     from faultdx.records.formats import Source
 
 _CONTROL = bytes(c for c in range(0x20) if c not in b"\t\n\r\f") + b"\x7f"
 _BOMS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
-_DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+([eE][+-]?\d+)?", re.ASCII)
-_LONGEST_LINE = 1 << 20  # characters
-_COMMENTS = ("#", "%")
-_SAMPLE_LINES = 40
-_MOST_COLUMNS = 1024
-_MOST_FOREIGN_BYTES = (
-    0.1  # share of bytes beyond ASCII in text that is not UTF-8; sensor names have a few, binaries a half
-)
-_CURE = "give a table of numbers, one column a channel, one line a sample"
-
-
-@dataclass(frozen=True)
-class _Dialect:
-    """How the table is written: `delimiter` None is white space; `first` is the line number of the first sample.
-
-    names : one for each column; `named` says whether the file gives them
-    """
-
-    delimiter: str | None
-    decimal_comma: bool
-    names: tuple[str, ...]
-    named: bool
-    first: int
+_LONGEST_LINE = 1 << 20  # characters of a line of a table
+_LONGEST_WAVEFORM = 1 << 25  # characters of a line that is, or holds, a waveform
+_MOST_HEAD = 1 << 22  # characters that are looked at to tell how a table is written
+_MOST_WIDE_ROWS = 16
+# Share of bytes beyond ASCII in text that is not UTF-8; sensor names have a few, binaries a half.
+_MOST_FOREIGN_BYTES = 0.1
 
 
 def matches(data: bytes) -> bool:
@@ -68,7 +64,7 @@ def _decoded(source: Source) -> tuple[bytes, str]:
             source.spend("UTF-16 text", 2 * len(data))
             text = data.decode("utf-16")
             if set(text) & set(_CONTROL.decode()):
-                raise source.error("starts like UTF-16 text and holds control characters", _CURE)
+                raise source.error("starts like UTF-16 text and holds control characters", CURE)
             return text.encode("utf-8"), "utf-8"
         data = data.removeprefix(b"\xef\xbb\xbf")
         if data.isascii():
@@ -78,123 +74,78 @@ def _decoded(source: Source) -> tuple[bytes, str]:
     except UnicodeDecodeError:
         foreign = len(data) - len(data.translate(None, bytes(range(128, 256))))
         if encoding or foreign > _MOST_FOREIGN_BYTES * len(data):
-            raise source.error("is neither text nor a known recording", _CURE) from None
+            raise source.error("is neither text nor a known recording", CURE) from None
         return data, "latin-1"
 
 
-def _lines(source: Source, data: bytes, encoding: str) -> Iterator[tuple[int, str]]:
-    """Yield (line number, line) of every line that is neither blank nor a comment, without its end."""
+def _lines(
+    source: Source, data: bytes, encoding: str, *, longest: int = _LONGEST_LINE, first: int = 1
+) -> Iterator[tuple[int, str]]:
+    """Yield (line number, line) of every line from `first` on that is neither blank nor a comment, with its end."""
     stream = io.TextIOWrapper(io.BytesIO(data), encoding, newline=None)
     commented = b"#" in data or b"%" in data
-    for number in itertools.count(1):
-        line = stream.readline(_LONGEST_LINE)
+    for line_number in itertools.count(1):
+        line = stream.readline(longest)
         if not line:
             return
-        if len(line) == _LONGEST_LINE:
-            raise source.error(f"line {number} has over a million characters", _CURE)
-        if not line.isspace() and not (commented and line.lstrip()[0] in _COMMENTS):
-            yield number, line
+        if len(line) == longest:
+            raise source.error(f"line {line_number} has over {longest >> 20} million characters", CURE)
+        if line_number >= first and not line.isspace() and not (commented and line.lstrip()[0] in COMMENTS):
+            yield line_number, line
 
 
-def _cells(line: str, delimiter: str | None) -> list[str]:
-    """Return the cells of a line, stripped and without their quotes."""
-    if delimiter is None:
-        return line.replace('"', " ").split()
-    if '"' in line:
-        with contextlib.suppress(csv.Error):  # a cell over 128 KiB
-            return [cell.strip() for cell in next(csv.reader([line], delimiter=delimiter), [])]
-    return [cell.strip() for cell in line.strip(" \r\n").split(delimiter)]
-
-
-def _number(cell: str, decimal_comma: bool) -> float | None:
-    """Return the value of a cell: NaN where it is empty, None where it is no number."""
-    if not cell:
-        return math.nan
-    if decimal_comma:
-        cell = cell.replace(",", ".")
-    if "_" in cell or not cell.isascii():  # float() takes 1_000 and Arabic digits
-        return None
-    try:
-        return float(cell)
-    except ValueError:
-        return None
-
-
-def _delimiter(lines: list[str]) -> tuple[str | None, bool]:
-    """Return (delimiter, decimal comma?) from lines of the table that are most likely samples."""
-    for delimiter in (";", "\t"):
-        if all(delimiter in line for line in lines):
-            cells = [cell for line in lines for cell in _cells(line, delimiter)]
-            return delimiter, any(map(_DECIMAL_COMMA.fullmatch, cells)) and not any("." in c for c in cells)
-    return ("," if any("," in line for line in lines) else None), False
-
-
-def _unique(names: list[str]) -> tuple[str, ...]:
-    """Return the names with `column_3` for an empty third one, and `_2` behind the second of one name."""
-    unique: dict[str, None] = {}
-    for index, name in enumerate(names):
-        wanted = name or f"column_{index + 1}"
-        trials = itertools.chain([wanted], (f"{wanted}_{times}" for times in itertools.count(2)))
-        unique[next(trial for trial in trials if trial not in unique)] = None
-    return tuple(unique)
-
-
-def _last_comment(data: bytes, encoding: str) -> str:
-    """Return the last comment line before the first sample: numpy.savetxt writes its header so."""
-    comment = ""
-    for line in io.TextIOWrapper(io.BytesIO(data[:_LONGEST_LINE]), encoding, "replace"):
-        if line.lstrip()[:1] not in _COMMENTS:
+def _head(source: Source, data: bytes, encoding: str) -> Head:
+    """Return the first lines: as many as may stand over a table, and some of it; fewer where they are long."""
+    found: list[tuple[int, str]] = []
+    length = 0
+    for line_number, line in _lines(source, data, encoding, longest=_LONGEST_WAVEFORM):
+        found.append((line_number, line))
+        length += len(line)
+        if len(found) == MOST_PREAMBLE + SAMPLE_LINES or (length > _MOST_HEAD and len(found) > 1):
             break
-        comment = line.lstrip().lstrip("".join(_COMMENTS))
-    return comment
+    if not found:
+        raise source.error("is text without a line of numbers", CURE)
+    return found
 
 
-def _dialect(source: Source, data: bytes, encoding: str) -> _Dialect:
-    """Look at the first lines. A header is a first line without a number; a units row is a second one."""
-    head = list(itertools.islice(_lines(source, data, encoding), _SAMPLE_LINES))
-    if not head:
-        raise source.error("is text without a line of numbers", _CURE)
-    delimiter, decimal_comma = _delimiter([line for _, line in head[len(head) // 2 :]])
-    rows = [_cells(line, delimiter) for _, line in head]
-    width = len(rows[-1])
-    if not 1 <= width <= _MOST_COLUMNS:
-        raise source.error(f"has {width} columns and 1 to {_MOST_COLUMNS} are read", _CURE)
-
-    def without_numbers(row: list[str]) -> bool:
-        return any(row) and all(not cell or _number(cell, decimal_comma) is None for cell in row)
-
-    titles = next((i for i, row in enumerate(rows[:3]) if not without_numbers(row)), 3)
-    if titles == 0:
-        names = _cells(_last_comment(data, encoding), delimiter)
-        named = len(names) == width and without_numbers(names)
-        return _Dialect(delimiter, decimal_comma, _unique(names if named else [""] * width), named, head[0][0])
-    if titles == 3 or titles == len(rows):
-        raise source.error("is text without a table of numbers at its start", _CURE)
-    for (number, _), row in zip(head[:titles], rows, strict=False):
-        if len(row) != width:
-            raise source.error(f"line {number} has {len(row)} names or units for {width} columns", _CURE)
-    names = rows[0]
-    if titles == 2:  # a time in ms must not pass for one in s
-        names = [
-            f"{name} [{unit.strip('[]()')}]" if name and unit else name for name, unit in zip(*rows[:2], strict=True)
-        ]
-    return _Dialect(delimiter, decimal_comma, _unique(names), True, head[titles][0])
-
-
-def _fast(lines: Iterable[str], dialect: _Dialect, *, quoted: bool) -> npt.NDArray[np.float64] | None:
-    """Return the table, shape (samples, columns), or None where it is not all plain numbers."""
+def _fast(source: Source, data: bytes, encoding: str, dialect: Dialect) -> npt.NDArray[np.float64] | None:
+    """Return the columns of numbers, shape (samples, columns), or None where not all of them are plain numbers."""
+    lines: Iterable[str]
+    delimiter = (dialect.delimiter or "").encode()
     if dialect.decimal_comma:
-        lines = (line.replace(",", ".") for line in lines)
+        data = data.replace(b",", b".")
+    if dialect.trailing:
+        for newline in (b"\n", b"\r\n", b"\r"):
+            data = data.replace(delimiter + newline, newline)
+        data = data.removesuffix(delimiter)
+    if dialect.words and (not delimiter or b'"' in data or b"#" in data or b"%" in data):
+        return None
+    skipped = 0
+    if b"#" in data or b"%" in data:
+        lines = (line for _, line in _lines(source, data, encoding, first=dialect.first))
+    else:  # numpy reads the rest of a stream faster than lines that are handed to it
+        lines = io.TextIOWrapper(io.BytesIO(data), encoding, newline=None)
+        for _ in range(dialect.first - 1):
+            skipped += lines.readline().count(dialect.delimiter or " ")
+    use = [i for i in range(len(dialect.names)) if i not in dialect.words]
     try:
         table: npt.NDArray[np.float64] = np.loadtxt(
-            lines, np.float64, comments=None, delimiter=dialect.delimiter, ndmin=2, quotechar='"' if quoted else None
+            lines,
+            np.float64,
+            comments=None,
+            delimiter=dialect.delimiter,
+            ndmin=2,
+            quotechar='"' if b'"' in data else None,
+            usecols=use if dialect.words else None,
         )
     except ValueError:
         return None
-    return table if table.shape[1] == len(dialect.names) else None
+    if dialect.words and data.count(delimiter) - skipped != table.shape[0] * (len(dialect.names) - 1):
+        return None  # some line has more columns, or fewer
+    return table if table.shape[1] == len(use) else None
 
 
-def _careful(source: Source, lines: Iterable[tuple[int, str]], dialect: _Dialect) -> tuple[Variable, ...]:
+def _careful(source: Source, lines: Iterable[tuple[int, str]], dialect: Dialect) -> tuple[Variable, ...]:
     """Return the columns of a table with text, empty or damaged cells; raise RecordError at a ragged line.
 
     A column most of whose cells are no numbers is text. One with a few of those is damaged: it stays listed as
@@ -203,15 +154,15 @@ def _careful(source: Source, lines: Iterable[tuple[int, str]], dialect: _Dialect
     width = len(dialect.names)
     values = [array.array("d") for _ in range(width)]
     bad, empty, first_bad = [0] * width, [0] * width, [(0, "")] * width
-    for number, line in lines:
-        cells = _cells(line, dialect.delimiter)
-        if len(cells) != width:
-            raise source.error(f"line {number} has {len(cells)} columns and the table has {width}", _CURE)
-        for index, cell in enumerate(cells):
-            value = _number(cell, dialect.decimal_comma)
+    for line_number, line in lines:
+        row = dialect.row(line)
+        if len(row) != width:
+            raise source.error(f"line {line_number} has {len(row)} columns and the table has {width}", CURE)
+        for index, cell in enumerate(row):
+            value = number(cell, dialect.decimal_comma)
             empty[index] += not cell
             if value is None:
-                first_bad[index] = first_bad[index] if bad[index] else (number, cell[:40])
+                first_bad[index] = first_bad[index] if bad[index] else (line_number, cell[:40])
                 bad[index] += 1
             values[index].append(math.nan if value is None else value)
     variables = []
@@ -231,28 +182,96 @@ def _column(name: str, values: NumberArray) -> Variable:
     return Variable(name, values.shape, "number", lambda: values)
 
 
+def _is_measured(v: Variable) -> bool:
+    return v.kind == "number" and time_scale(v.name) is None and not is_statement(v.name)
+
+
+def _wide(source: Source, data: bytes, encoding: str, head: Head) -> tuple[Variable, ...] | None:
+    """Return the lines of a table that has a few, each of more numbers than a table has columns, as variables: a
+    word at the start of each is its name, else they are `row_1`... None where this is no such table."""
+    if len(head) > _MOST_WIDE_ROWS:
+        return None
+    delimiter, decimal_comma = delimiter_of([line for _, line in head])
+    if len(cells(head[-1][1], delimiter)) <= MOST_COLUMNS:
+        return None
+    names: list[str] = []
+    rows: list[NumberArray] = []
+    for line_number, line in _lines(source, data, encoding, longest=_LONGEST_WAVEFORM):
+        if len(rows) == _MOST_WIDE_ROWS:
+            return None
+        text = line.strip(" \r\n")
+        text = text.removesuffix(delimiter) if delimiter else text
+        count = 1 + (text.count(delimiter) if delimiter else text.count(" ") + text.count("\t"))
+        source.spend(f"line {line_number}", 8 * count)
+        name, _, rest = text.partition(delimiter or " ")
+        named = bool(name.strip(' "')) and not is_number(name.strip(' "'), decimal_comma)
+        plain = rest if named else text
+        plain = plain.replace(",", ".") if decimal_comma else plain
+        try:
+            rows.append(parsed(plain, delimiter, count))
+        except ValueError:
+            return None
+        names.append(name.strip(' "') if named else "")
+    return tuple(map(_column, unique(names, empty="row"), rows))
+
+
 def open_text(source: Source) -> Contents:
     """Return the columns of a table as variables of shape (samples,), float64 (empty cells: NaN), or of kind "text".
 
     Delimiter (comma, tab, semicolon, white space), decimal comma (with tab or semicolon), header, units row (added
     to the names: `time [ms]`), comment lines (#, %), UTF-8, UTF-16 with a mark, or latin-1 are found out.
-    Without a header the columns are `column_1`...
+    Without a header the columns are `column_1`... Up to 200 lines may stand over the table; rates, speeds and units
+    that they state by known names become scalar variables and units. Waveforms in single cells, and few lines of
+    thousands of numbers, become variables of their own.
 
     Raises RecordError where there is no table, a line has too many or too few columns (with its number), or the
     data are not text.
     """
     data, encoding = _decoded(source)
-    dialect = _dialect(source, data, encoding)
+    head = _head(source, data, encoding)
+    comments = tuple(lines_of_comments(io.TextIOWrapper(io.BytesIO(data[:_LONGEST_LINE]), encoding, "replace")))
+    joined = find_joined(head)
+    above: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    decimal_comma = False
+    variables: tuple[Variable, ...] | None
+    if joined is not None:
+        lines = _lines(source, data, encoding, longest=_LONGEST_WAVEFORM, first=joined.first)
+        variables, above, decimal_comma = read_joined(source, lines, joined), joined.above, joined.decimal_comma
+    elif (variables := _wide(source, data, encoding, head)) is None:
+        too_long = next((n for n, line in head if len(line) > _LONGEST_LINE), None)
+        if too_long is not None:
+            raise source.error(f"line {too_long} has over a million characters", CURE)
+        dialect = find_table(source, head, last_comment=comments[-1] if comments else "")
+        variables, above, decimal_comma = _table(source, data, encoding, dialect), dialect.above, dialect.decimal_comma
+        notes = ("the first row of numbers was taken for column numbers, not for samples",) * dialect.numbered
+    if not any(variable.kind == "number" for variable in variables):
+        raise source.error("is text without a column of numbers", CURE)
+    if above:
+        notes = (f"{len(above)} line{'s' * (len(above) > 1)} above the table passed over", *notes)
+    stated, unit = stated_above((*comments, *above), decimal_comma=decimal_comma)
+    names = unique([v.name for v in (*variables, *stated)])
+    return Contents(
+        "text",
+        tuple(
+            replace(v, name=name, unit=unit if i < len(variables) and _is_measured(v) else None)
+            for i, (v, name) in enumerate(zip((*variables, *stated), names, strict=True))
+        ),
+        notes=notes,
+    )
+
+
+def _table(source: Source, data: bytes, encoding: str, dialect: Dialect) -> tuple[Variable, ...]:
     most_lines = max(data.count(b"\n"), data.count(b"\r")) + 1
     source.spend("the table", most_lines * len(dialect.names) * 8)
 
-    def lines() -> Iterator[tuple[int, str]]:
-        return itertools.dropwhile(lambda line: line[0] < dialect.first, _lines(source, data, encoding))
-
-    table = _fast((line for _, line in lines()), dialect, quoted=b'"' in data)
+    table = _fast(source, data, encoding, dialect)
     if table is not None:
-        return Contents("text", tuple(_column(n, table[:, i]) for i, n in enumerate(dialect.names)))
-    variables = _careful(source, lines(), dialect)
-    if not any(variable.kind == "number" for variable in variables):
-        raise source.error("is text without a column of numbers", _CURE)
-    return Contents("text", variables)
+        columns = iter(table.T)
+        return tuple(
+            source.unreadable(name, (table.shape[0],), kind="text", cause="is text, not numbers")
+            if i in dialect.words
+            else _column(name, next(columns))
+            for i, name in enumerate(dialect.names)
+        )
+    return _careful(source, _lines(source, data, encoding, first=dialect.first), dialect)
