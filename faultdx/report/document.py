@@ -14,8 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from faultdx.diagnosis import SCHEMA, Check, Diagnosis
+from faultdx.diagnosis import SCHEMA, Diagnosis
 from faultdx.files import show
+from faultdx.signals.quality import Check
 
 _MAX_DEPTH = 8  # evidence is shallow; what is deeper is a mistake and comes out as text
 
