@@ -16,6 +16,7 @@ from faultdx.files import show
 from faultdx.signals.noise import KINDS
 from faultdx.signals.segments import NORMALIZATIONS
 
+QUALITY = ("refuse", "warn", "off")  # what a signal that fails a check gets
 SPLITS = ("auto", "time", "condition", "specimen", "random")
 
 # Class names that mean "nothing wrong", compared without case; anything else has to be declared with --healthy.
@@ -32,6 +33,7 @@ class PrepareConfig:
     noise, snr_db : each kind at each SNR gives one noisy copy of every segment; empty means as recorded
     split, fractions : how train, val and test are told apart, and their shares
     test_on, val_on : conditions or specimens that a condition or specimen split must put there
+    quality : what a failed check of the signal does: refuse (the record is left out), warn, or off (none is made)
     labels : the column of the records table or field of the catalogue that names the class
     """
 
@@ -46,6 +48,7 @@ class PrepareConfig:
     test_on: tuple[str, ...] = ()
     val_on: tuple[str, ...] = ()
     allow_leakage: bool = False
+    quality: str = "refuse"
     labels: str = "label"
     healthy: tuple[str, ...] = ()
     seed: int = 0
@@ -60,6 +63,7 @@ class PrepareConfig:
         if self.resample_hz is not None and not 1 <= self.resample_hz <= 1e8:
             found.append(f"resample = {self.resample_hz:g} must be 1 to 1e8 Hz")
         found += _one_of("normalize", (self.normalize,), NORMALIZATIONS)
+        found += _one_of("quality", (self.quality,), QUALITY)
         found += _one_of("noise", self.noise, KINDS)
         found += _one_of("split", (self.split,), SPLITS)
         if self.normalize == "record" and self.noise:

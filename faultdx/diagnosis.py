@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from faultdx.errors import ConfigError, RecordError
+from faultdx.errors import ConfigError, RecordError, UnusableError
 from faultdx.files import show
 from faultdx.inference import Network
+from faultdx.records.inspection import objections
 from faultdx.records.reading import open_item, record_of, understand
 from faultdx.records.record import Record
 from faultdx.records.source import Item
@@ -63,6 +64,8 @@ class Diagnosis:
 # A record whose level is beyond this many times the training range is named: another sensor, gain or machine.
 LEVEL_FACTOR = 3.0
 # Names that say where a sensor sits: drive end, fan end, base. Other names are as often a logger's as a place's.
+# The network takes the mean off every segment: an offset says something of the sensor, nothing of the verdict.
+_HARMLESS = {"offset"}
 _SENSOR_PLACES = {"DE", "FE", "BA"}
 
 
@@ -103,26 +106,41 @@ class Model:
                 item = replace(item, flags=replace(item.flags, channels=self._network.channels))
         return record_of(opened, item)
 
-    def diagnose(self, record: Record, *, min_confidence: float | None = None) -> Diagnosis:
+    def diagnose(self, record: Record, *, min_confidence: float | None = None, quality: str = "refuse") -> Diagnosis:
         """Return what the model finds in a record. Never raises for a record; an unfit one is "unusable".
 
         min_confidence : below it the status is "undecided"; None takes the model's own. Undecided too: a healthy
         verdict where fewer than half of the segments agree, or on a record whose level, speed or sensor is not that of
-        the training. 0 gives a verdict whatever the doubts
+        the training, or whose signal a check warns of. 0 gives a verdict whatever the doubts
+        quality : "refuse": a signal that fails a check is unusable; "warn": it is diagnosed with a warning; "off"
         """
         began = time.perf_counter()
         unfit = self._unfit(record)
-        if unfit:
-            found = Diagnosis(record.path, record.sha256, "unusable", quality=(unfit,), **self._facts(record))
+        checks = objections(record, policy=quality)
+        if unfit or any(c.severity == "refuse" for c in checks):
+            if unfit:  # what is only doubtful says nothing more of a record that is not taken at all
+                checks = (unfit, *(c for c in checks if c.severity == "refuse"))
+            found = Diagnosis(record.path, record.sha256, "unusable", quality=checks, **self._facts(record))
         else:
-            found = self._vote(record, self.info["min_confidence"] if min_confidence is None else min_confidence)
+            enough = self.info["min_confidence"] if min_confidence is None else min_confidence
+            found = self._vote(record, enough, checks)
         return replace(found, elapsed_s=time.perf_counter() - began)
 
-    def diagnose_item(self, item: Item, *, min_confidence: float | None = None) -> Diagnosis:
+    def diagnose_item(self, item: Item, *, min_confidence: float | None = None, quality: str = "refuse") -> Diagnosis:
         """Read and diagnose; a file that cannot be read gives a Diagnosis with status "error"."""
         began = time.perf_counter()
         try:
             record = self.read(item)
+        except UnusableError as error:
+            check = Check(error.check, error.value, error.limit, "refuse", str(error))
+            return Diagnosis(
+                item.path,
+                "",
+                "unusable",
+                quality=(check,),
+                model=self.summary,
+                elapsed_s=time.perf_counter() - began,
+            )
         except RecordError as error:
             return Diagnosis(
                 item.path,
@@ -132,7 +150,7 @@ class Model:
                 error={"kind": error.kind, "message": str(error)},
                 elapsed_s=time.perf_counter() - began,
             )
-        found = self.diagnose(record, min_confidence=min_confidence)
+        found = self.diagnose(record, min_confidence=min_confidence, quality=quality)
         return replace(found, elapsed_s=time.perf_counter() - began)
 
     def _facts(self, record: Record) -> dict[str, Any]:
@@ -171,15 +189,15 @@ class Model:
             return Check("too_short", record.signal.shape[1], need, "refuse", message)
         return None
 
-    def _vote(self, record: Record, min_confidence: float) -> Diagnosis:
+    def _vote(self, record: Record, min_confidence: float, checks: tuple[Check, ...]) -> Diagnosis:
         net, info = self._network, self.info
         facts = self._facts(record)
-        warnings, quality = list(record.notes), []
+        warnings, quality = [*record.notes, *(c.message for c in checks)], list(checks)
         signal = record.signal
         if abs(record.sampling_rate_hz - net.sampling_rate_hz) > 1e-4 * net.sampling_rate_hz:
             signal = resample(signal, from_hz=record.sampling_rate_hz, to_hz=net.sampling_rate_hz)
             warnings.append(f"resampled from {record.sampling_rate_hz:g} to {net.sampling_rate_hz:g} Hz for the model")
-        doubts = []
+        doubts = [c.name for c in checks if c.name not in _HARMLESS]
         places = {c.upper() for c in record.channels} | {c.upper() for c in net.channels}
         if [c.lower() for c in record.channels] != [c.lower() for c in net.channels]:
             doubts += ["channel"] if places <= _SENSOR_PLACES else []

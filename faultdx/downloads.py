@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from faultdx.errors import ConfigError, FaultdxError, OutputError, RecordError
 from faultdx.files import check_folder, check_space, output_error, replacing, show
 from faultdx.records.cwru import Entry, catalogue
-from faultdx.records.opening import digests, read_bytes
+from faultdx.records.opening import blob_id, read_bytes
 from faultdx.transfer import Limits, Partial, TransferError, shown, transfer
 
 CWRU_PAGE = "https://engineering.case.edu/bearingdatacenter"
@@ -189,7 +189,7 @@ def _checked(base_url: str) -> str:
 
 def _verifies(path: Path, file: File) -> bool:
     try:
-        return digests(read_bytes(path))[1] == file.git_blob
+        return blob_id(read_bytes(path)) == file.git_blob
     except RecordError:
         return False
 
@@ -218,7 +218,7 @@ def _fetch(url: str, file: File, target: Path, overwrite: bool, limits: Limits, 
     with Partial(target) as partial:
 
         def holds() -> bool:
-            return digests(partial.read(limits.file_bytes + 1))[1] == file.git_blob
+            return blob_id(partial.read(limits.file_bytes + 1)) == file.git_blob
 
         def comes() -> bool:
             transfer(url, partial, limits=limits, tick=lambda: report(file, partial.size))

@@ -22,9 +22,10 @@ import numpy.typing as npt
 from faultdx.config import HEALTHY_NAMES, PrepareConfig
 from faultdx.cutting import Cutting, cut_record, record_key, resampled_length, starts_of
 from faultdx.dataset import Block, created
-from faultdx.errors import ConfigError, DatasetError, OutputError, RecordError
+from faultdx.errors import ConfigError, DatasetError, OutputError, RecordError, UnusableError
 from faultdx.files import check_target, show
-from faultdx.records.opening import STANDARD_INPUT
+from faultdx.records.inspection import objections
+from faultdx.records.opening import is_standard_input
 from faultdx.records.record import Record
 from faultdx.records.source import Item, read_item
 from faultdx.signals.noise import KINDS
@@ -70,15 +71,15 @@ class Summary:
     notes: tuple[str, ...]
 
 
-def _learn(item: Item, labels: str) -> Known | RecordError:
+def _learn(item: Item, labels: str, quality: str) -> Known | RecordError:
     try:
         record = read_item(item)
-        return _known(record, labels)
+        return _known(record, labels, quality)
     except RecordError as error:
         return error
 
 
-def _known(record: Record, labels: str) -> Known:
+def _known(record: Record, labels: str, quality: str) -> Known:
     label = record.label if labels == "label" else _field(record, labels)
     if not label:
         cure = (
@@ -92,6 +93,16 @@ def _known(record: Record, labels: str) -> Known:
         raise RecordError(
             f"{show(record.path)}: its values reach {peak:.3g}, which no sensor gives: check its format and byte order",
             record.path,
+        )
+    found = objections(record, policy=quality)
+    refused = next((c for c in found if c.severity == "refuse"), None)
+    if refused is not None:
+        raise UnusableError(
+            f"{show(record.path)}: {refused.message.rstrip('.')}; --quality warn takes it all the same",
+            record.path,
+            check=refused.name,
+            value=refused.value,
+            limit=refused.limit,
         )
     return Known(
         path=record.path,
@@ -107,7 +118,7 @@ def _known(record: Record, labels: str) -> Known:
         samples=record.signal.shape[1],
         channels=record.channels,
         rms=rms_of(record.signal),
-        notes=record.notes,
+        notes=(*record.notes, *(c.message for c in found)),
     )
 
 
@@ -222,7 +233,7 @@ def _usable(
 ) -> tuple[list[tuple[Item, Known]], list[RecordError], float, list[str]]:
     """First pass: return the records to use, those left out with the reason, the common rate, and notes."""
     learned: list[Known | RecordError] = []
-    for result in _in_order(_learn, [(item, config.labels) for item in items], workers):
+    for result in _in_order(_learn, [(item, config.labels, config.quality) for item in items], workers):
         learned.append(result)
         step("reading", len(learned), len(items))
     skipped = [r for r in learned if isinstance(r, RecordError)]
@@ -294,7 +305,7 @@ def prepare(
     if target.is_dir():
         raise OutputError(f"{show(target)}: is a folder; name a file")
     step = progress or (lambda _stage, _done, _total: None)
-    if any(item.path == STANDARD_INPUT for item in items):
+    if any(is_standard_input(item.path) for item in items):
         workers = 1  # standard input belongs to this process
     usable, skipped, rate, notes = _usable(items, config, workers, step)
     known = [k for _, k in usable]
@@ -371,6 +382,7 @@ def _declared(item: Item) -> dict[str, Any]:
         "channels": list(flags.channels),
         "variable": flags.variable,
         "unit": flags.unit,
+        "scale": flags.scale,
     }
 
 

@@ -28,7 +28,7 @@ from helpers import (
 )
 
 from faultdx.cli.console import PIPE_CLOSED, stop_flag
-from faultdx.cli.diagnose import report_names
+from faultdx.cli.reports import report_names
 from faultdx.files import show
 from faultdx.records import Declared, Item
 
@@ -112,7 +112,7 @@ def test_quiet_silences_notes_and_no_errors(trained: Trained, good: Path) -> Non
 def test_networks_are_one_object_a_line(tmp_path: Path) -> None:
     found = faultdx_here("networks", "--classes", "4", "--json", cwd=tmp_path).objects
     assert {"drsn-wide", "drsn-cw", "drsn-cs"} <= {row["name"] for row in found}
-    assert all(list(row) == ["name", "parameters", "macs", "source"] for row in found)
+    assert all(list(row) == ["name", "parameters", "macs", "source", "input"] for row in found)
     assert all(row["parameters"] > 0 and row["macs"] > row["parameters"] for row in found)
 
 

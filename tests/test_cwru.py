@@ -13,7 +13,7 @@ from scipy.io import loadmat, savemat
 from faultdx.errors import RecordError
 from faultdx.records import Declared, Item, cwru, read_item, read_record
 from faultdx.records.contents import Variable
-from faultdx.records.opening import digests
+from faultdx.records.opening import blob_id
 
 
 def entry_of(number: int) -> cwru.Entry:
@@ -95,7 +95,7 @@ def test_blob_ids_and_facts_agree_with_the_bytes(real_data: Path) -> None:
     files = sorted([*(real_data / "cwru").glob("*.mat"), *(real_data / "cwru_odd").glob("*.mat")])
     assert len(files) == 45
     for path in files:
-        entry = cwru.find(digests(path.read_bytes())[1])
+        entry = cwru.find(blob_id(path.read_bytes()))
         assert entry is not None and entry.number == int(path.stem)
 
 
@@ -249,7 +249,7 @@ def test_99_is_read_by_its_own_variable(tmp_path: Path, monkeypatch: pytest.Monk
     other, own = rng.normal(size=(100, 1)), rng.normal(size=(110, 1))
     data = mat(X098_DE_time=other, ans=[[1.0]], X099_DE_time=own, X099_FE_time=own)
     (tmp_path / "a.mat").write_bytes(data)
-    monkeypatch.setattr(cwru, "find", lambda blob: entry_of(99) if blob == digests(data)[1] else None)
+    monkeypatch.setattr(cwru, "find", lambda blob: entry_of(99) if blob == blob_id(data) else None)
     record = read_record(tmp_path / "a.mat")
     np.testing.assert_array_equal(record.signal[0], own.ravel().astype(np.float32))
     assert record.rpm == 1750 and "nominal" in record.known_from["rpm"]

@@ -250,14 +250,13 @@ def test_a_bad_value_in_the_channel_of_the_training_is_no_reason_to_take_another
     whole, holed = (record.signal.T.astype(float) for _ in range(2))
     holed[7] = np.nan
     rate = {"sampling_rate_hz": np.array([[RATE]])}
-    for name, de, fe, status in (("bad", holed, whole, "error"), ("good", whole, holed, "diagnosed")):
+    for name, de, fe, status in (("bad", holed, whole, "unusable"), ("good", whole, holed, "diagnosed")):
         scipy.io.savemat(tmp_path / f"{name}.mat", {"X901_DE_time": de, "X901_FE_time": fe} | rate)
         found = model.diagnose_item(Item(str(tmp_path / f"{name}.mat")), min_confidence=0)
         assert found.status == status
-        if status == "error":
-            assert found.error is not None and found.verdict is None and found.probabilities == {}
-            assert "bad.mat" in found.error["message"] and "not finite" in found.error["message"]
-            assert "channel DE" in found.error["message"]
+        if status == "unusable":
+            assert found.error is None and found.verdict is None and found.probabilities == {}
+            assert [(c.name, c.value, c.severity) for c in found.quality] == [("not_finite", 1.0, "refuse")]
 
 
 @pytest.mark.parametrize("rate", [12_005.0, 12_001.0, 12_000.3, 37_699.1])

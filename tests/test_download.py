@@ -29,7 +29,7 @@ from faultdx import downloads, files, transfer
 from faultdx.errors import ConfigError, OutputError, RecordError
 from faultdx.records import find_records
 from faultdx.records.cwru import Entry, catalogue
-from faultdx.records.opening import digests
+from faultdx.records.opening import blob_id
 from faultdx.transfer import Limits
 
 QUICK = Limits(connect_s=5.0, stall_s=5.0, attempts=3, pause_s=0.01, file_bytes=400_000)
@@ -45,7 +45,7 @@ CAME = SENT // transfer._CHUNK_BYTES * transfer._CHUNK_BYTES  # of that: an unfi
 
 def entries() -> tuple[Entry, ...]:
     return tuple(
-        replace(catalogue()[0], number=n, set=s, git_blob=digests(DATA[n])[1], samples=12_500, variables=("X_DE_time",))
+        replace(catalogue()[0], number=n, set=s, git_blob=blob_id(DATA[n]), samples=12_500, variables=("X_DE_time",))
         for n, s in SETS.items()
     )
 

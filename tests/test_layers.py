@@ -20,19 +20,30 @@ PACKAGE = Path(faultdx.__file__).parent
 ORDER = (
     ("errors", "config", "files"),
     ("records", "signals"),
-    ("simulation",),
+    ("transfer",),
+    ("simulation", "downloads"),
     ("splits", "dataset", "cutting", "preparation"),
     ("networks",),
     ("voting", "evaluation"),
     ("batches", "training", "export", "inference"),
     ("runs", "diagnosis"),
     ("report",),
+    ("database", "history", "changes", "recorder", "metrics"),
     ("cli",),
 )
 RANK = {room: rank for rank, rooms in enumerate(ORDER) for room in rooms}
 # The configuration names what may be chosen, so it asks those who know: constants only, no room behind them.
 NAMES_FOR_CONFIG = {"faultdx.signals.noise", "faultdx.signals.segments", "faultdx.networks.architecture"}
-WITH_TORCH = {"networks.drsn", "batches", "training", "export", "runs"}
+WITH_TORCH = {
+    "networks.drsn",
+    "networks.spectrogram",
+    "networks.units",
+    "networks.wdcnn",
+    "batches",
+    "training",
+    "export",
+    "runs",
+}
 HEAVY = ("torch", "pandas", "scipy", "matplotlib", "h5py", "onnx", "onnxruntime", "onnxscript", "safetensors")
 
 
@@ -202,7 +213,9 @@ def loaded_by(folder: Path, *args: str | Path) -> tuple[set[str], int]:
     return set(json.loads(report.read_text("utf-8"))), done.returncode
 
 
-@pytest.mark.parametrize("command", ["", "prepare", "train", "diagnose", "inspect", "simulate", "networks"])
+@pytest.mark.parametrize(
+    "command", ["", "prepare", "train", "diagnose", "history", "inspect", "simulate", "networks", "download"]
+)
 def test_help_loads_nothing_heavy(tmp_path: Path, command: str) -> None:
     loaded, code = loaded_by(tmp_path, *([command] if command else []), "-h" if command else "--help")
     assert code == 0

@@ -222,7 +222,7 @@ def content(path: Path) -> dict[tuple[str, int, str, float], npt.NDArray[np.floa
 
 
 def made(items: Sequence[Item], path: Path, *, workers: int = 1, seed: int = 5) -> Path:
-    config = PrepareConfig(segment=SEGMENT, noise=KINDS, snr_db=(-6.0, 3.0), seed=seed)
+    config = PrepareConfig(segment=SEGMENT, noise=KINDS, snr_db=(-6.0, 3.0), seed=seed, quality="off")
     prepare(items, path, config=config, workers=workers)
     return path
 
@@ -233,7 +233,7 @@ def noisy_file(recordings: list[Item], tmp_path_factory: pytest.TempPathFactory)
 
 
 def test_the_file_holds_the_noise_that_it_says(recordings: list[Item], noisy_file: Path, tmp_path: Path) -> None:
-    prepare(recordings, tmp_path / "clean.h5", config=PrepareConfig(segment=SEGMENT))
+    prepare(recordings, tmp_path / "clean.h5", config=PrepareConfig(segment=SEGMENT, quality="off"))
     clean = {key[:2]: x for key, x in content(tmp_path / "clean.h5").items()}
     noisy = content(noisy_file)
     assert len(noisy) == len(clean) * len(KINDS) * 2

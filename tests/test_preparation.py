@@ -436,7 +436,7 @@ def test_signals_at_the_edge_give_finite_segments_or_are_left_out(make: Make, tw
     for i, level in enumerate((1e-38, 1e29, 1e31, 3e38)):
         for options in ({"normalize": "zscore"}, {"normalize": "record"}, {"noise": ("pink",), "snr_db": (-60.0,)}):
             for signal in (level * sign, level * half_silent):
-                summary = run([*two, make("edge", signal=signal)], tmp_path / f"{i}.h5", **options)
+                summary = run([*two, make("edge", signal=signal)], tmp_path / f"{i}.h5", quality="off", **options)
                 assert (summary.records == 2) == (level > 1e30)
                 assert all("which no sensor gives" in str(e) for e in summary.skipped)
                 with open_prepared(tmp_path / f"{i}.h5") as data:
@@ -550,7 +550,7 @@ for count in (10, 60):
         path = folder / f"{i}.npy"
         np.save(path, rng.standard_normal(200_000, dtype=np.float32))
         items.append(Item(str(path), Declared(label="ab"[i % 2], sampling_rate_hz=12000.0, said_by="table")))
-    prepare(items, folder / f"{count}.h5", config=PrepareConfig(segment=2048))
+    prepare(items, folder / f"{count}.h5", config=PrepareConfig(segment=2048, quality="warn"))
     print(peak_mb())
 """
 

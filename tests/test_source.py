@@ -18,7 +18,7 @@ from scipy import stats
 
 from faultdx.errors import ConfigError, RecordError
 from faultdx.records import Declared, Item, find_records, inspect_file, read_item, read_record, record_from_bytes
-from faultdx.records.opening import digests, read_bytes
+from faultdx.records.opening import blob_id, read_bytes, sha256_of
 
 NOISE = np.random.default_rng(0).normal(size=(2, 400))
 CSV = "a,b\n" + "".join(f"{a:.6f},{b:.6f}\n" for a, b in NOISE.T)
@@ -43,9 +43,8 @@ class Stdin:
 
 
 def test_digests_agree_with_git_and_hashlib() -> None:
-    sha256, blob = digests(b"hello\n")
-    assert blob == "ce013625030ba8dba906f756967f9e9ca394464a"  # git hash-object, in every git tutorial
-    assert sha256 == hashlib.sha256(b"hello\n").hexdigest()
+    assert blob_id(b"hello\n") == "ce013625030ba8dba906f756967f9e9ca394464a"  # git hash-object, in every git tutorial
+    assert sha256_of(b"hello\n") == hashlib.sha256(b"hello\n").hexdigest()
 
 
 def test_only_regular_files_are_read(tmp_path: Path) -> None:

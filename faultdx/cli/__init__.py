@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from faultdx import __version__
-from faultdx.cli import console, diagnose, inspect, networks, prepare, simulate, train
+from faultdx.cli import console, diagnose, download, history, inspect, networks, prepare, simulate, train
 
 app = typer.Typer(
     name="faultdx",
@@ -43,6 +43,8 @@ app.command("diagnose")(diagnose.diagnose)
 app.command("inspect")(inspect.inspect)
 app.command("simulate")(simulate.simulate)
 app.command("networks")(networks.networks)
+app.command("download")(download.download)
+app.command("history")(history.history)
 
 
 def main() -> None:

@@ -20,6 +20,7 @@ def inspect(
     rpm: options.Rpm = None,
     channel: options.Channel = None,
     variable: options.Variable = None,
+    scale: options.Scale = None,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
 ) -> None:
@@ -28,7 +29,9 @@ def inspect(
     from faultdx.records import Declared, find_records
     from faultdx.records.inspection import inspect_item
 
-    flags = Declared(sampling_rate_hz=sampling_rate, rpm=rpm, channels=tuple(channel or ()), variable=variable)
+    flags = Declared(
+        sampling_rate_hz=sampling_rate, rpm=rpm, channels=tuple(channel or ()), variable=variable, scale=scale
+    )
     items = find_records(files, table=None if records is None else str(records), flags=flags)
     if not items:
         raise ConfigError("nothing to inspect: no recordings found there")
@@ -43,6 +46,17 @@ def inspect(
             console.out("\n".join(_lines(content)) + ("\n" if len(items) > 1 else ""))
     if refused:
         raise SystemExit(console.UNFIT)
+
+
+def _checks(checks: list[dict[str, Any]]) -> list[tuple[str, str]]:
+    """Return a row for each check that fired, and one for all that did not."""
+    rows = [
+        ("refused by" if c["severity"] == "refuse" else "warning", f"{c['name']}: {console.one_line(c['message'])}")
+        for c in checks
+        if c["severity"] != "ok"
+    ]
+    fine = [c["name"].replace("_", " ") for c in checks if c["severity"] == "ok"]
+    return [*rows, ("signal", f"no objection from {', '.join(fine)}")] if fine else rows
 
 
 def _lines(content: dict[str, Any]) -> list[str]:
@@ -79,6 +93,7 @@ def _lines(content: dict[str, Any]) -> list[str]:
         )
         for found in content.get("levels", [])
     ]
+    rows += _checks(content.get("quality", []))
     if content.get("catalogue"):
         rows.append(("catalogue", show(content["catalogue"])))
     rows += [("note", console.one_line(n)) for n in content.get("notes", [])]

@@ -48,6 +48,18 @@ Variable = Annotated[
     str | None, typer.Option("--variable", metavar="NAME", help="Variable or column that holds the signal.")
 ]
 Unit = Annotated[str | None, typer.Option("--unit", metavar="UNIT", help="Unit of the signal, e.g. g or m/s2.")]
+Quality = Annotated[
+    str | None,
+    typer.Option(
+        "--quality",
+        metavar="HOW",
+        help="What a signal that fails a check gets: refuse, warn, or off (no checks). [refuse]",
+    ),
+]
+Scale = Annotated[
+    float | None,
+    typer.Option("--scale", metavar="X", help="Multiply the samples: units per full scale of a WAV, 1/sensitivity."),
+]
 Records = Annotated[
     Path | None,
     typer.Option("--records", metavar="TABLE", help="Records table (CSV, Parquet) that describes the files."),

@@ -36,6 +36,8 @@ def prepare(
     channel: options.Channel = None,
     variable: options.Variable = None,
     unit: options.Unit = None,
+    scale: options.Scale = None,
+    quality: options.Quality = None,
     resample: Annotated[
         float | None, typer.Option("--resample", metavar="HZ", help="Common sampling rate. [the lowest there is]")
     ] = None,
@@ -114,6 +116,7 @@ def prepare(
             "segment": segment,
             "hop": hop,
             "normalize": normalize,
+            "quality": quality,
             "noise": noise,
             "snr_db": snr,
             "split": split,
@@ -127,7 +130,12 @@ def prepare(
     if not sources and records is None:
         raise ConfigError("nothing to prepare: name a file, a folder, a glob or a records table")
     declared = Declared(
-        sampling_rate_hz=sampling_rate, rpm=rpm, channels=tuple(channel or ()), variable=variable, unit=unit
+        sampling_rate_hz=sampling_rate,
+        rpm=rpm,
+        channels=tuple(channel or ()),
+        variable=variable,
+        unit=unit,
+        scale=scale,
     )
     items = find_records(sources or [], table=None if records is None else str(records), flags=declared)
     try:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from faultdx.errors import FaultdxError, RecordError
 from faultdx.files import show
 from faultdx.records.conventions import Channel, choose, load_signal
-from faultdx.records.opening import digests, fetch
+from faultdx.records.opening import fetch, sha256_of
 from faultdx.records.reading import Opened, open_bytes, record_of, sampling_rate, settle, understand
 from faultdx.records.record import Record
 from faultdx.records.table import NOTHING, Declared, Item
@@ -156,7 +156,7 @@ def inspect_item(item: Item) -> Inspection:
     try:
         got = fetch(item.path)
         data = got.data
-        found |= {"size_bytes": len(data), "sha256": digests(data)[0]}
+        found |= {"size_bytes": len(data), "sha256": sha256_of(data)}
         opened = open_bytes(data, name=item.path, variable=got.variable, room_bytes=got.room_bytes)
         _look(opened, item, found)
         checks = assess_record(record_of(opened, item))

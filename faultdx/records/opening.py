@@ -26,10 +26,11 @@ __all__ = [
     "LIMIT_BYTES",
     "STANDARD_INPUT",
     "Fetched",
-    "digests",
+    "blob_id",
     "fetch",
     "is_standard_input",
     "read_bytes",
+    "sha256_of",
 ]
 
 
@@ -104,12 +105,17 @@ def is_standard_input(path: str) -> bool:
     return locate(path).file == STANDARD_INPUT
 
 
-def digests(data: bytes) -> tuple[str, str]:
-    """Return (SHA-256, git blob id) of `data`, in hexadecimal.
+def sha256_of(data: bytes) -> str:
+    """Return the SHA-256 of `data`, in hexadecimal."""
+    return hashlib.sha256(data).hexdigest()
 
-    The blob id is SHA-1 of "blob SIZE", a zero byte and the bytes, as `git hash-object` computes it (Git
-    documentation, "Git Internals - Git Objects"). It names content here; it is no protection against forgery.
+
+def blob_id(data: bytes) -> str:
+    """Return the git blob id of `data`, in hexadecimal: it names content, and is no protection against forgery.
+
+    SHA-1 of "blob SIZE", a zero byte and the bytes, as `git hash-object` computes it (Git documentation, "Git
+    Internals - Git Objects").
     """
     blob = hashlib.sha1(b"blob %d\0" % len(data), usedforsecurity=False)
     blob.update(data)
-    return hashlib.sha256(data).hexdigest(), blob.hexdigest()
+    return blob.hexdigest()

@@ -20,7 +20,7 @@ from faultdx.records import cwru
 from faultdx.records.contents import Contents, NumberArray
 from faultdx.records.conventions import Channel, Meaning, choose, common_unit, load_signal, meaning_of
 from faultdx.records.formats import default_budget_bytes, open_contents
-from faultdx.records.opening import digests, fetch
+from faultdx.records.opening import blob_id, fetch, sha256_of
 from faultdx.records.record import Record
 from faultdx.records.statements import Stated, stated_rpms
 from faultdx.records.table import FOLDER_NAME, NOTHING, Declared, Item
@@ -77,17 +77,17 @@ def open_bytes(data: bytes, *, name: str, variable: str | None = None, room_byte
 
     Raises RecordError.
     """
-    sha256, blob_id = digests(data)
     budget = None if room_bytes is None else max(0, min(room_bytes, default_budget_bytes(len(data))))
     contents = open_contents(data, name=name, budget_bytes=budget)
-    entry = cwru.find(blob_id)
-    if entry is not None:
-        return Opened(name, len(data), sha256, contents, entry, True, variable, room_bytes)
+    entry, exact = None, False
     signals = [m for v in contents.variables if (m := cwru.SIGNAL_NAME.match(v.name))]
-    if signals:
+    if signals:  # no other file can be in the catalogue, and a digest of 3 MB costs as much as reading them
+        entry = cwru.find(blob_id(data))
+        exact = entry is not None
+    if signals and entry is None:
         rpms = stated_rpms(contents, cwru_record=f"X{signals[0]['number']}")
         entry = cwru.find_by_variables(contents.variables, rpm=rpms[0].value if rpms else None)
-    return Opened(name, len(data), sha256, contents, entry, False, variable, room_bytes)
+    return Opened(name, len(data), sha256_of(data), contents, entry, exact, variable, room_bytes)
 
 
 def read_item(item: Item) -> Record:

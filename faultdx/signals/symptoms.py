@@ -1,0 +1,234 @@
+"""What can be wrong with a signal, each symptom as one number: measured here, judged in `quality`.
+
+Every function takes one channel, float32, shape (samples,), of at most a few million samples (`quality` cuts longer
+ones): `x` as recorded, finite, and `y` its deviation from the mean of the record. Indices count samples from 0.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Float32Array = npt.NDArray[np.float32]
+Power = npt.NDArray[np.floating]
+
+_PIECE = 1 << 14  # samples worked on at a time: in the cache, and no new memory from the system for each step
+_SAMPLE = 4096  # values that stand for all of them where an estimate will do
+_BANDS = 200  # of the whole spectrum, for its shape
+_SPIKE_SIGMA, _SPIKE_ALONE = 14.0, 4.0
+_SPACINGS = 5  # distances between neighbouring peaks that make a place recognisable
+_COPY_BLOCK = 128  # samples; an eighth of a small buffer of a data logger
+_COPY_RESIDUAL = 0.002  # share of a block's energy by which a copy may differ: noise 27 dB below the signal
+_COPY_ROUGH = 0.02  # the same of its first difference, where a strong tone does not hide the rest
+_CANDIDATES = 4  # lags that are looked at closely
+
+
+def _pieces(n: int) -> Iterator[slice]:
+    for start in range(0, n, _PIECE):
+        yield slice(start, min(start + _PIECE, n))
+
+
+def _thinned(x: Float32Array) -> Float32Array:
+    """Every k-th sample, k odd, so that no more than 2 _SAMPLE are left."""
+    return x[:: (x.size // _SAMPLE) | 1]
+
+
+def distinct_values(x: Float32Array, enough: int) -> int:
+    """Return how many different values x has, or any number of them from `enough` on."""
+    few = int(np.unique(_thinned(x)).size)
+    return few if few >= enough else int(np.unique(x).size)
+
+
+def longest_run(x: Float32Array) -> tuple[int, int]:
+    """Return the length and the start of the longest run of equal samples; (1, 0) where no two neighbours are equal."""
+    here, after = x[:-1], x[1:]
+    same = np.concatenate([np.flatnonzero(here[p] == after[p]) + p.start for p in _pieces(x.size - 1)])
+    if same.size == 0:
+        return 1, 0
+    ends = np.flatnonzero(np.diff(same) != 1)
+    first, last = np.concatenate(([0], ends + 1)), np.concatenate((ends, [same.size - 1]))
+    longest = int(np.argmax(last - first))
+    return int(last[longest] - first[longest]) + 2, int(same[first[longest]])
+
+
+def at_extremes(x: Float32Array, low: float, high: float) -> tuple[int, int]:
+    """Return how many samples equal `low` or `high`, the extremes of the record, and the first such sample.
+
+    The extremes of an unclipped signal are met once each, and a few times where its steps are coarse.
+    """
+    top, bottom = np.float32(high), np.float32(low)
+    count, first = 0, 0
+    for piece in _pieces(x.size):
+        at_end = x[piece] == top
+        at_end |= x[piece] == bottom
+        found = int(np.count_nonzero(at_end))
+        if found and not count:
+            first = piece.start + int(np.argmax(at_end))
+        count += found
+    return count, first
+
+
+def block_rms(y: Float32Array, block: int) -> Float32Array:
+    """Return the RMS about its own mean of each whole block of `block` samples, shape (samples // block,)."""
+    count = y.size // block
+    if not count:
+        return np.empty(0, dtype=np.float32)
+    blocks = y[: count * block].reshape(count, block)
+    mean = blocks @ np.full(block, 1 / block, dtype=np.float32)
+    square = np.einsum("ij,ij->i", blocks, blocks) / np.float32(block)
+    rms: Float32Array = np.sqrt(np.maximum(square - mean * mean, 0))
+    return rms
+
+
+def slow_energy(y: Float32Array, block: int) -> float:
+    """Return the energy, sum of squares, that is left when each block of `block` samples is replaced by its mean.
+
+    The mean over a block passes what is slower than about half its rate: 0.1 s pass what lies below 5 Hz.
+    """
+    count = y.size // block
+    if not count:
+        return 0.0
+    mean = y[: count * block].reshape(count, block) @ np.full(block, 1 / block, dtype=np.float32)
+    return float(block * np.dot(mean, mean))
+
+
+def robust_sigma(y: Float32Array) -> float:
+    """Return the standard deviation as the median of |y| has it: median / 0.6745 (Hampel, "The influence curve and its
+    role in robust estimation", J. Am. Stat. Assoc. 69, 1974), from a thinned signal."""
+    some = np.abs(_thinned(y))
+    return float(np.partition(some, some.size // 2)[some.size // 2]) / 0.6745
+
+
+def spikes(y: Float32Array, sigma: float) -> tuple[int, int, float]:
+    """Return the number of single-sample spikes, the first one, and the highest in units of `sigma`, the robust one.
+
+    A spike stands 14 sigma out, and 4 times as far as any of the three samples before it and after it. A blow to a
+    structure rings: its neighbours within a period of the ringing are as high as itself.
+    """
+    if sigma <= 0 or y.size < 8:
+        return 0, 0, 0.0
+    limit = np.float32(_SPIKE_SIGMA * sigma)
+    high = np.concatenate([np.flatnonzero(np.abs(y[p]) > limit) + p.start for p in _pieces(y.size)])
+    for step in (1, -1, 2, -2, 3, -3):
+        if high.size == 0:
+            return 0, 0, 0.0
+        neighbour = np.abs(y[np.clip(high + step, 0, y.size - 1)])
+        beyond = (high + step < 0) | (high + step >= y.size)
+        high = high[(np.abs(y[high]) > _SPIKE_ALONE * neighbour) | beyond]
+    if high.size == 0:
+        return 0, 0, 0.0
+    return int(high.size), int(high[0]), float(np.abs(y[high]).max()) / sigma
+
+
+@dataclass(frozen=True)
+class Shape:
+    """The outline of a spectrum.
+
+    flatness : geometric over arithmetic mean of the power in bands; 1 for white noise
+    top_db : median power of the bands from 0.40 to 0.47 of the sampling rate over that of all, dB
+    """
+
+    flatness: float
+    top_db: float
+
+
+def shape_of(power: Power) -> Shape:
+    """Return the `Shape` of a Hann spectrum's power, shape (bins,), without its mean; NaN below 1600 bins."""
+    per_band = (power.size - 1) // _BANDS
+    if per_band < 8:
+        return Shape(math.nan, math.nan)
+    bands = power[1 : 1 + per_band * _BANDS].reshape(_BANDS, per_band) @ np.full(per_band, 1 / per_band, power.dtype)
+    mean = float(bands.mean())
+    if not mean > 0:
+        return Shape(math.nan, math.nan)
+    db = 10.0 * np.log10(np.maximum(bands / mean, 1e-20))
+    # a converter's own filter empties the last bands, whatever was recorded
+    flatness = 10.0 ** (float(db[: int(0.9 * _BANDS)].mean()) / 10.0)
+    flatness /= float(bands[: int(0.9 * _BANDS)].mean()) / mean
+    return Shape(flatness, float(np.median(db[int(0.80 * _BANDS) : int(0.94 * _BANDS)])))
+
+
+def mains_share(power: Power, bin_hz: float, mains_hz: float) -> float:
+    """Return the share of the energy within 0.5 % and 2 bins of `mains_hz` and its multiples up to the fifth."""
+    total, lines = float(power.sum(dtype=np.float64)), 0.0
+    for k in range(1, 6):
+        half = 0.005 * k * mains_hz + 2 * bin_hz
+        first, last = int((k * mains_hz - half) / bin_hz + 1), int((k * mains_hz + half) / bin_hz)
+        lines += float(power[max(first, 1) : last + 1].sum(dtype=np.float64))
+    return lines / total if total > 0 else math.nan
+
+
+def copied(y: Float32Array, sigma: float) -> tuple[int, int, int]:
+    """Return how many samples are a copy of others, where the copy starts, and where its original does.
+
+    Places are recognised by the distances between successive peaks, which hardly change under a little noise; pairs of
+    places vote for a lag, and the lags with the most votes are verified sample by sample. A rotating machine repeats
+    its peaks, too, but never to 27 dB.
+    """
+    if sigma <= 0 or y.size < 4 * _COPY_BLOCK:
+        return 0, 0, 0
+    some = _thinned(y)
+    rank = int(0.96 * some.size)
+    at = _peaks(y, np.partition(some, rank)[rank])
+    lags, alike = _likely_lags(at, _SPACINGS)
+    if alike > 0.3:  # a machine so regular that it takes a longer stretch to tell one turn from the next
+        lags += _likely_lags(at, 4 * _SPACINGS)[0]
+    return max((_verified(y, lag) for lag in lags), default=(0, 0, 0))
+
+
+def _peaks(y: Float32Array, above: np.float32) -> npt.NDArray[np.int64]:
+    """Return where y has a local maximum over `above`."""
+    before, here, after = y[:-2], y[1:-1], y[2:]
+    found = []
+    for p in _pieces(here.size):
+        peak = here[p] > above
+        peak &= here[p] > before[p]
+        peak &= here[p] >= after[p]
+        found.append(np.flatnonzero(peak) + (p.start + 1))
+    return np.concatenate(found)
+
+
+def _likely_lags(at: npt.NDArray[np.int64], spacings: int) -> tuple[list[int], float]:
+    """Return the lags that most places vote for, and the share of places that look like another.
+
+    at : the peaks; spacings : how many distances between them make a place
+    """
+    distance = np.diff(at)
+    count = distance.size - spacings + 1
+    if count < 3:
+        return [], 0.0
+    key = distance[:count].copy()
+    for i in range(1, spacings):
+        key *= 1_000_003  # wraps around: a hash
+        key += distance[i : i + count]
+    order = np.argsort(key)
+    again = np.flatnonzero(key[order[1:]] == key[order[:-1]])
+    lags, votes = np.unique(np.abs(at[order[again + 1]] - at[order[again]]), return_counts=True)
+    best = np.argsort(votes)[::-1][:_CANDIDATES]
+    return [int(lags[i]) for i in best if votes[i] >= 3], again.size / count
+
+
+def _verified(y: Float32Array, lag: int) -> tuple[int, int, int]:
+    count = (y.size - lag) // _COPY_BLOCK
+    if count < 1 or lag < _COPY_BLOCK:
+        return 0, 0, 0
+    now, later = y[: count * _COPY_BLOCK], y[lag : lag + count * _COPY_BLOCK]
+    energy = block_rms(now, _COPY_BLOCK)
+    same = energy > np.float32(0.01) * energy.max()  # silence is like silence, and another check's affair
+    for p in _pieces(now.size):  # each of whole blocks
+        blocks = slice(p.start // _COPY_BLOCK, p.stop // _COPY_BLOCK)
+        change = later[p] - now[p]
+        same[blocks] &= block_rms(change, _COPY_BLOCK) <= np.float32(math.sqrt(_COPY_RESIDUAL)) * energy[blocks]
+        if same[blocks].any():
+            rough = block_rms(np.diff(now[p], prepend=now[p][:1]), _COPY_BLOCK)
+            rest = block_rms(np.diff(change, prepend=change[:1]), _COPY_BLOCK)
+            same[blocks] &= rest <= np.float32(math.sqrt(_COPY_ROUGH)) * rough
+    blocks_same = int(np.count_nonzero(same))
+    if blocks_same < 2:
+        return 0, 0, 0
+    first = int(np.argmax(same)) * _COPY_BLOCK
+    return blocks_same * _COPY_BLOCK, first + lag, first
