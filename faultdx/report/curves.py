@@ -1,7 +1,7 @@
 """The pictures: a recording's waveform and spectra as SVG for a page, a run's curves as PNG.
 
-The only place that imports matplotlib, and only when a picture is drawn. The same numbers give the same
-bytes: no dates, fixed ids, no style of the user's. SVG comes out ready to stand inside HTML: no prolog, no
+Here and in `trend.py` matplotlib is imported, and nowhere else, and only when a picture is drawn. The same numbers give
+the same bytes: no dates, fixed ids, no style of the user's. SVG comes out ready to stand inside HTML: no prolog, no
 metadata, no ids that two pictures could share, text as text, and colours as CSS variables of the page
 (`--line`, `--grid`, `--mark`).
 """
