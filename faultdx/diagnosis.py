@@ -135,7 +135,7 @@ class Model:
             check = Check(error.check, error.value, error.limit, "refuse", str(error))
             return Diagnosis(
                 item.path,
-                "",
+                error.sha256,
                 "unusable",
                 quality=(check,),
                 model=self.summary,

@@ -36,9 +36,13 @@ class RecordError(FaultdxError):
 
 
 class UnusableError(RecordError):
-    """A recording was read, and its signal must not be diagnosed: `check` names the rule, `value` is beyond `limit`."""
+    """A recording was read, and its signal must not be diagnosed: `check` names the rule, `value` is beyond `limit`.
+
+    sha256 : of the file's bytes, where they are known
+    """
 
     kind = "unusable"
+    sha256 = ""
 
     def __init__(
         self,

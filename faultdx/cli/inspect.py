@@ -49,14 +49,15 @@ def inspect(
 
 
 def _checks(checks: list[dict[str, Any]]) -> list[tuple[str, str]]:
-    """Return a row for each check that fired, and one for all that did not."""
-    rows = [
-        ("refused by" if c["severity"] == "refuse" else "warning", f"{c['name']}: {console.one_line(c['message'])}")
-        for c in checks
-        if c["severity"] != "ok"
-    ]
-    fine = [c["name"].replace("_", " ") for c in checks if c["severity"] == "ok"]
-    return [*rows, ("signal", f"no objection from {', '.join(fine)}")] if fine else rows
+    """Return a row for each check that fired, and one that counts those that did not."""
+    fired = [c for c in checks if c["severity"] != "ok"]
+    unmade = [c["name"] for c in checks if c["value"] is None]
+    passed = len(checks) - len(fired) - len(unmade)
+    rows = [(f"check {c['name']}", f"{c['severity']}: {console.one_line(c['message'])}") for c in fired]
+    if checks:
+        said = f"{passed} of {len(checks)} passed" + (f", {', '.join(unmade)} not made" if unmade else "")
+        rows.append(("checks", said))
+    return rows
 
 
 def _lines(content: dict[str, Any]) -> list[str]:
@@ -77,6 +78,8 @@ def _lines(content: dict[str, Any]) -> list[str]:
         rows.append(("", f"... {len(content['variables']) - 12} more variables"))
     if content.get("channels"):
         rows.append(("channels", with_origin("channels", ", ".join(show(c) for c in content["channels"]))))
+    if content.get("taken") and content["taken"] != content["channels"]:
+        rows.append(("read", ", ".join(show(c) for c in content["taken"])))
     for key, unit in (("sampling_rate_hz", "Hz"), ("rpm", "rpm")):
         if content.get(key) is not None:
             rows.append((key.removesuffix("_hz").replace("_", " "), with_origin(key, f"{content[key]:g} {unit}")))

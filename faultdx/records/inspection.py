@@ -40,6 +40,7 @@ class Inspection:
     """What a file holds. Fields that could not be told are None or empty; `refused` is why it would not be read.
 
     file : as it may be printed; variables : (name, shape, kind) each; known_from : who says each fact
+    channels : all there are; taken : those that would be read
     quality : every check of the signal that would be read, with its value and its limit
     """
 
@@ -50,6 +51,7 @@ class Inspection:
     variables: tuple[tuple[str, tuple[int, ...], str], ...] = ()
     convention: str = ""
     channels: tuple[str, ...] = ()
+    taken: tuple[str, ...] = ()
     samples: int | None = None
     sampling_rate_hz: float | None = None
     rpm: float | None = None
@@ -71,6 +73,7 @@ class Inspection:
             dict(zip(names, (show(name), list(shape), kind), strict=True)) for name, shape, kind in self.variables
         ]
         plain["channels"] = [show(c) for c in self.channels]
+        plain["taken"] = [show(c) for c in self.taken]
         plain["levels"] = [
             {k: (None if isinstance(v, float) and not math.isfinite(v) else v) for k, v in level.items()}
             for level in plain["levels"]
@@ -185,6 +188,7 @@ def _look(opened: Opened, item: Item, found: dict[str, Any]) -> None:
         "levels": tuple(_levels(every, opened.path)),
     }
     taken = choose(meaning, item.flags.channels or item.declared.channels, name=opened.path)
+    found["taken"] = tuple(c.name for c in taken)
     facts = settle(opened, meaning, taken, item)
     found |= {
         "rpm": facts.rpm,

@@ -14,7 +14,7 @@ from functools import partial
 
 import numpy as np
 
-from faultdx.errors import RecordError
+from faultdx.errors import RecordError, UnusableError
 from faultdx.files import show
 from faultdx.records import cwru
 from faultdx.records.contents import Contents, NumberArray
@@ -106,8 +106,13 @@ def record_of(opened: Opened, item: Item) -> Record:
     rate, rate_notes = sampling_rate(opened, meaning, item)
     facts = settle(opened, meaning, channels, item)
     words = {key: facts.words.get(key) for key in ("unit", "label", "specimen", "condition", "asset")}
+    try:
+        signal = load_signal(_to_be_loaded(opened, channels, scale_of(item)), name=opened.path)
+    except UnusableError as error:
+        error.sha256 = opened.sha256
+        raise
     return Record(
-        signal=load_signal(_to_be_loaded(opened, channels, scale_of(item)), name=opened.path),
+        signal=signal,
         sampling_rate_hz=rate.value,
         rpm=facts.rpm,
         channels=tuple(c.name for c in channels),
