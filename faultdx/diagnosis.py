@@ -14,11 +14,12 @@ import numpy.typing as npt
 from faultdx.errors import ConfigError, RecordError, UnusableError
 from faultdx.files import show
 from faultdx.inference import Network
-from faultdx.records.inspection import objections
+from faultdx.records.conventions import HIGHEST
+from faultdx.records.inspection import objections, unusable_check
 from faultdx.records.reading import open_item, record_of, understand
 from faultdx.records.record import Record
 from faultdx.records.source import Item
-from faultdx.signals.quality import Check
+from faultdx.signals.quality import PLAUSIBLE_HZ, PLAUSIBLE_RPM, Check
 from faultdx.signals.resampling import ratio, resample
 from faultdx.signals.segments import cut, normalize, segment_starts
 from faultdx.signals.spectra import level, rms_of
@@ -99,6 +100,7 @@ class Model:
 
         Raises RecordError.
         """
+        item.check()
         opened = open_item(item.path)
         if not (item.flags.channels or item.declared.channels):
             there = {c.name.lower() for c in understand(opened, item).channels}
@@ -116,10 +118,9 @@ class Model:
         """
         began = time.perf_counter()
         unfit = self._unfit(record)
-        checks = objections(record, policy=quality)
+        checks = () if unfit else objections(record, policy=quality)
         if unfit or any(c.severity == "refuse" for c in checks):
-            if unfit:  # what is only doubtful says nothing more of a record that is not taken at all
-                checks = (unfit, *(c for c in checks if c.severity == "refuse"))
+            checks = (unfit,) if unfit else checks
             found = Diagnosis(record.path, record.sha256, "unusable", quality=checks, **self._facts(record))
         else:
             enough = self.info["min_confidence"] if min_confidence is None else min_confidence
@@ -132,12 +133,12 @@ class Model:
         try:
             record = self.read(item)
         except UnusableError as error:
-            check = Check(error.check, error.value, error.limit, "refuse", str(error))
             return Diagnosis(
                 item.path,
                 error.sha256,
                 "unusable",
-                quality=(check,),
+                quality=(unusable_check(error),),
+                evidence={"channels": list(error.channels)},
                 model=self.summary,
                 elapsed_s=time.perf_counter() - began,
             )
@@ -173,6 +174,8 @@ class Model:
                 f"{wanted} ({', '.join(net.channels[:8])}): choose with --channel"
             )
             return Check("channels", record.signal.shape[0], wanted, "refuse", message)
+        if impossible := _impossible(record):
+            return impossible
         try:
             ratio(rate, net.sampling_rate_hz)
         except ConfigError as error:
@@ -261,6 +264,20 @@ class Model:
         if not known or record.rpm is None or 0.9 * known[0] <= record.rpm <= 1.1 * known[1]:
             return []
         return [f"its speed ({record.rpm:g} rpm) is outside the training records' ({known[0]:g} to {known[1]:g} rpm)"]
+
+
+def _impossible(record: Record) -> Check | None:
+    """Return what no recording of a machine has, of a record that did not come through a reader."""
+    rate, rpm = record.sampling_rate_hz, record.rpm
+    if not PLAUSIBLE_HZ[0] <= rate <= PLAUSIBLE_HZ[1]:
+        return Check("sampling_rate", rate, PLAUSIBLE_HZ[1], "refuse", f"a sampling rate of {rate:g} Hz is impossible")
+    if rpm is not None and not PLAUSIBLE_RPM[0] <= rpm <= PLAUSIBLE_RPM[1]:
+        return Check("speed", rpm, PLAUSIBLE_RPM[1], "refuse", f"a speed of {rpm:g} rpm is impossible")
+    peak = float(np.max(np.abs(record.signal), initial=0.0))
+    if not peak <= HIGHEST:  # NaN too
+        message = f"its values reach {peak:.3g}, which no sensor gives: check its format and byte order"
+        return Check("level", peak, HIGHEST, "refuse", message)
+    return None
 
 
 def _levels(record: Record) -> list[dict[str, Any]]:

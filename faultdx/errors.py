@@ -38,11 +38,12 @@ class RecordError(FaultdxError):
 class UnusableError(RecordError):
     """A recording was read, and its signal must not be diagnosed: `check` names the rule, `value` is beyond `limit`.
 
-    sha256 : of the file's bytes, where they are known
+    sha256, channels : of the recording, where they are known
     """
 
     kind = "unusable"
     sha256 = ""
+    channels: tuple[str, ...] = ()
 
     def __init__(
         self,

@@ -33,7 +33,6 @@ from faultdx.signals.spectra import rms_of
 from faultdx.splits import NAMES, Shares, SplitPlan, Subject, plan_split
 
 Progress = Callable[[str, int, int], None]
-_HIGHEST = 1e30  # float32 ends at 3e38, and noise of -60 dB is a thousand times the signal
 
 
 @dataclass(frozen=True)
@@ -88,17 +87,11 @@ def _known(record: Record, labels: str, quality: str) -> Known:
             else f"its columns are {', '.join(['label', *record.details]) or 'none'}"
         )
         raise RecordError(f"{show(record.path)}: no {labels} is known for this record: {cure}", record.path)
-    peak = float(np.max(np.abs(record.signal), initial=0.0))
-    if peak > _HIGHEST:
-        raise RecordError(
-            f"{show(record.path)}: its values reach {peak:.3g}, which no sensor gives: check its format and byte order",
-            record.path,
-        )
     found = objections(record, policy=quality)
     refused = next((c for c in found if c.severity == "refuse"), None)
     if refused is not None:
         raise UnusableError(
-            f"{show(record.path)}: {refused.message.rstrip('.')}; --quality warn takes it all the same",
+            f"{show(record.path)}: {refused.message}; --quality warn takes it all the same",
             record.path,
             check=refused.name,
             value=refused.value,
@@ -128,7 +121,10 @@ def _field(record: Record, name: str) -> str | None:
 
 
 def _cut_item(item: Item, sha256: str, shares: Shares, plan: Cutting) -> Block:
-    record = read_item(item)
+    try:
+        record = read_item(item)
+    except RecordError as error:
+        raise DatasetError(f"{show(item.path)}: changed while it was prepared: run prepare again") from error
     if record.sha256 != sha256:
         raise DatasetError(f"{show(item.path)}: changed while it was prepared: run prepare again")
     return cut_record(record, shares, plan)

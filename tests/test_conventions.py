@@ -177,7 +177,7 @@ def test_variables_with_rates_of_their_own() -> None:
 
 
 def test_a_chosen_variable_keeps_its_time_column() -> None:
-    m = meaning(var("time", np.arange(400) / 5000), var("a", NOISE[0]), var("b", NOISE[1]), variable="b")
+    m = meaning(var("time [s]", np.arange(400) / 5000), var("a", NOISE[0]), var("b", NOISE[1]), variable="b")
     assert names(m) == ["b"] and [s.value for s in m.rates] == [5000]
 
 
@@ -287,21 +287,31 @@ def test_the_header_states_a_rate_and_a_column_a_speed() -> None:
 )
 def test_a_printed_time_column_gives_its_rate(rate_hz: int, decimals: int, start: float) -> None:
     times = np.round(start + np.arange(2000) / rate_hz, decimals)
-    m = meaning(var("time", times), var("a", np.resize(NOISE[0], 2000)))
+    m = meaning(var("time [s]", times), var("a", np.resize(NOISE[0], 2000)))
     assert names(m) == ["a"]
     # The two ends are off by half a unit of the last decimal at most, over the whole length.
     tolerance = 1e-5 + 10.0**-decimals * rate_hz / 1999
     assert abs(m.rates[0].value / rate_hz - 1) < tolerance
-    assert m.rates[0].by == "time column time"
+    assert m.rates[0].by == "time column time [s]"
 
 
 def test_time_axes_that_state_no_rate() -> None:
     t = np.arange(400) / 1000
     jump = t.copy()
     jump[200:] += 0.01
-    for name, values in (("time", jump), ("time", np.arange(400)), ("timestamp", t), ("time", t[::-1]), ("t [min]", t)):
+    steps = np.arange(400)
+    for name, values in (
+        ("time [s]", jump),
+        ("time [s]", steps),
+        ("timestamp", t),
+        ("time [s]", t[::-1]),
+        ("t [h]", t),
+    ):
         m = meaning(var(name, values), var("a", NOISE[0]))
         assert (names(m), m.rates) == (["a"], ()), name
+    unitless = meaning(var("time", t), var("a", NOISE[0]))  # milliseconds as often as seconds: nobody said
+    assert unitless.rates == () and "were it seconds: 1000 Hz" in unitless.why_no_rate
+    assert "does not grow evenly" in meaning(var("time [s]", jump), var("a", NOISE[0])).why_no_rate
     assert [s.value for s in meaning(var("t (ms)", t * 1e3), var("a", NOISE[0])).rates] == [1000]
 
 
@@ -315,7 +325,8 @@ def test_an_unnamed_ramp_in_the_first_column_is_no_channel() -> None:
 
 @pytest.mark.parametrize(
     ("name", "scale"),
-    [("time", 1.0), ("T", 1.0), ("Time [s]", 1.0), ("t_ms", 1e-3), ("time (us)", 1e-6), ("timestamp", 0.0), ("a", None),
+    [("time", 0.0), ("T", 0.0), ("Time [s]", 1.0), ("t [min]", 60.0),
+     ("waveform(2)", None), ("t_ms", 1e-3), ("time (us)", 1e-6), ("timestamp", 0.0), ("a", None),
      ("time [h]", 0.0), ("temperature", None), ("time_domain", None)],
 )  # fmt: skip
 def test_time_scale(name: str, scale: float | None) -> None:

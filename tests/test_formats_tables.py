@@ -17,6 +17,7 @@ from test_formats import NUMBERS, contents, numbers, same
 
 from faultdx.errors import RecordError
 from faultdx.records import conventions
+from faultdx.records.formats import open_contents
 from faultdx.records.statements import stated_rates, stated_rpms
 
 TABLE = np.random.default_rng(0).normal(size=(50, 3))
@@ -389,3 +390,46 @@ def test_real_csv_files_as_python_reads_them(real_data: Path) -> None:
         found = numbers(path.read_bytes())
         assert list(found) == header.split(",")
         np.testing.assert_array_equal(np.column_stack(list(found.values())).ravel(), expected)
+
+
+# ---- what European table programs write
+
+
+READINGS = np.random.default_rng(3).normal(size=300)
+ONE_COLUMN = "\n".join(f"{v:.4f}".replace(".", ",") for v in READINGS)
+
+
+@pytest.mark.parametrize("above", ["", "Beschleunigung\n", "Abtastrate: 12800 Hz\nBeschleunigung\n"])
+def test_one_column_of_decimal_commas_is_one_channel(above: str) -> None:
+    variables = open_contents((above + ONE_COLUMN).encode(), name="f.csv").variables
+    (column,) = [v for v in variables if v.shape == (300,)]
+    np.testing.assert_allclose(column.load(), np.round(READINGS, 4))
+
+
+def test_decimal_commas_with_exponents_or_one_digit_are_not_two_channels() -> None:
+    scientific = "\n".join(f"{v:.4E}".replace(".", ",") for v in np.abs(READINGS))
+    (column,) = open_contents(scientific.encode(), name="f.csv").variables
+    np.testing.assert_allclose(column.load(), np.abs(READINGS), rtol=1e-4)
+    one_digit = "\n".join(f"{v:.1f}".replace(".", ",") for v in READINGS)
+    with pytest.raises(RecordError, match="one column with decimal commas, or two of whole numbers"):
+        open_contents(one_digit.encode(), name="f.csv")
+    (named,) = open_contents(("a\n" + one_digit).encode(), name="f.csv").variables
+    np.testing.assert_allclose(named.load(), np.round(READINGS, 1), atol=1e-9)
+    counts = "\n".join(f"{int(100 * v)},{i % 2}" for i, v in enumerate(READINGS))
+    assert len(open_contents(counts.encode(), name="f.csv").variables) == 2  # a count and a flag
+
+
+@pytest.mark.parametrize("cell", ["#DIV/0!", "#NV", "#N/A", "#WERT!"])
+def test_a_cell_that_says_it_has_no_number_costs_no_sample_in_silence(cell: str) -> None:
+    rows = [f"{v:.3f}" for v in READINGS]
+    rows[50] = cell
+    (column,) = open_contents(("a\n" + "\n".join(rows)).encode(), name="f.csv").variables
+    with pytest.raises(RecordError, match="line 52"):
+        column.load()
+
+
+def test_german_dates_and_the_line_for_excel() -> None:
+    commas = "\n".join(f"01.02.2024 12:00:00;{v:.3f}"[:20] + f"{v:.3f}".replace(".", ",") for v in READINGS)
+    for text in (commas, "sep=;\nZeit;a\n" + commas):
+        numbers = [v for v in open_contents(text.encode(), name="f.csv").variables if v.kind == "number"]
+        np.testing.assert_allclose(numbers[0].load(), np.round(READINGS, 3))

@@ -132,15 +132,15 @@ def test_a_history_that_fails_costs_neither_csv_nor_metrics(
 
 
 def test_what_cannot_be_written_is_found_before_the_work(model: Model, tmp_path: Path) -> None:
-    there = tmp_path / "there"
+    there = tmp_path / "there.prom"
     there.write_text("mine")
-    with pytest.raises(OutputError, match="there: exists already; --overwrite replaces it"):
+    with pytest.raises(OutputError, match=r"there.prom: exists already; --overwrite replaces it"):
         Outputs(model, csv=there)
-    with pytest.raises(ConfigError, match="there: is no SQLite database"):
+    with pytest.raises(ConfigError, match=r"there.prom: is no SQLite database"):
         Outputs(model, history=there)
     for option in ("history", "metrics_file", "csv"):
-        with pytest.raises((OutputError, ConfigError), match="there/x: cannot be"):
-            Outputs(model, **{option: there / "x"})  # type: ignore[arg-type]
+        with pytest.raises((OutputError, ConfigError), match=r"there.prom/x.prom: cannot be"):
+            Outputs(model, **{option: there / "x.prom"})  # type: ignore[arg-type]
     assert there.read_text() == "mine"
     with Outputs(model, csv=there, metrics_file=there, overwrite=True) as outputs:
         pass

@@ -91,7 +91,7 @@ def test_each_corruption_is_caught_by_its_check(kind: str, severity: int) -> Non
         if kind in REFUSED:
             assert found[0].severity == "refuse"
         for c in found:
-            assert c.message.endswith(".") and "\n" not in c.message and len(c.message) < 250
+            assert not c.message.endswith(".") and "\n" not in c.message and len(c.message) < 250
 
 
 def test_samples_that_are_no_numbers_are_counted() -> None:

@@ -10,6 +10,7 @@ import pickle
 import subprocess
 import sys
 import time
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -536,3 +537,46 @@ def test_import_is_light() -> None:
     code = "import sys, faultdx.records; print(sorted({m.split('.')[0] for m in sys.modules}))"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert not {"scipy", "pandas", "h5py", "torch", "matplotlib", "typer"} & set(json.loads(out.replace("'", '"')))
+
+
+# ---- a spool folder is not trusted
+
+
+def test_a_table_that_was_found_leads_nowhere_else(tmp_path: Path) -> None:
+    (tmp_path / "secret.csv").write_text("a\n1\n")
+    spool = tmp_path / "spool"
+    spool.mkdir()
+    for path in ("../secret.csv", str(tmp_path / "secret.csv"), "x/../../secret.csv"):
+        (spool / "records.csv").write_text(f"path,label\n{path},a\n")
+        with pytest.raises(ConfigError, match="outside the folder of the table"):
+            find_records([str(spool)])
+        (item,) = find_records([str(spool / "records.csv")])  # named by the user: theirs to say
+        assert os.path.realpath(item.path) == os.path.realpath(tmp_path / "secret.csv")
+
+
+def test_a_parquet_table_is_read_apart_and_bounded(tmp_path: Path) -> None:
+    pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    table = tmp_path / "t.parquet"
+    pq.write_table(pa.table({"path": ["a.csv", "b.csv"], "rpm": [1500.0, None], "label": ["x", "y"]}), table)
+    a, b = find_records([str(table)])
+    assert (a.declared.rpm, a.declared.label, b.declared.rpm, b.declared.label) == (1500.0, "x", None, "y")
+    bomb = pa.table({"path": pa.DictionaryArray.from_arrays(pa.array(np.zeros(3_000_000, np.int8)), pa.array(["a"]))})
+    pq.write_table(bomb, table)
+    assert table.stat().st_size < 100_000
+    with pytest.raises(ConfigError, match="100000 rows"):
+        find_records([str(table)])
+    table.write_bytes(table.read_bytes()[:200] + table.read_bytes()[-200:])
+    with pytest.raises((ConfigError, RecordError), match="Parquet|pyarrow"):
+        [read_item(item) for item in find_records([str(table)])]
+
+
+def test_one_broken_table_in_an_archive_costs_that_archive(tmp_path: Path) -> None:
+    np.save(tmp_path / "good.npy", np.random.default_rng(0).normal(size=100))
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.write(tmp_path / "good.npy", "x.npy")
+        archive.writestr("records.csv", "path,rpm\nx.npy,abc\n")
+    items = find_records([str(tmp_path)], flags=Declared(sampling_rate_hz=1000.0))
+    broken, good = items
+    assert good.path.endswith("good.npy") and read_item(good).signal.shape == (1, 100)
+    with pytest.raises(RecordError, match=r"a\.zip:records\.csv.*rpm must be"):
+        read_item(broken)

@@ -20,6 +20,7 @@ def inspect(
     rpm: options.Rpm = None,
     channel: options.Channel = None,
     variable: options.Variable = None,
+    unit: options.Unit = None,
     scale: options.Scale = None,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
@@ -30,7 +31,12 @@ def inspect(
     from faultdx.records.inspection import inspect_item
 
     flags = Declared(
-        sampling_rate_hz=sampling_rate, rpm=rpm, channels=tuple(channel or ()), variable=variable, scale=scale
+        sampling_rate_hz=sampling_rate,
+        rpm=rpm,
+        channels=tuple(channel or ()),
+        variable=variable,
+        unit=unit,
+        scale=scale,
     )
     items = find_records(files, table=None if records is None else str(records), flags=flags)
     if not items:

@@ -35,11 +35,14 @@ class Outputs:
         overwrite: bool = False,
         min_confidence: float | None = None,
     ) -> None:
+        from faultdx.errors import ConfigError
         from faultdx.files import check_target
 
         if csv is not None:
             check_target(csv, overwrite=overwrite)
         if metrics_file is not None:
+            if metrics_file.suffix != ".prom":
+                raise ConfigError("--metrics-file: the collector reads files whose names end in .prom")
             check_target(metrics_file, overwrite=True)  # it is there from the last run, always
         self._model, self._min_confidence = model, min_confidence
         self._csv, self._metrics_file, self._overwrite = csv, metrics_file, overwrite

@@ -214,7 +214,8 @@ def _take(stream: Forward, entry: Entry, limit: int) -> bytes:
 
 def _without_gz(name: str) -> str:
     base = PurePath(name).name
-    return base[:-3] if base.lower().endswith(".gz") and len(base) > 3 else "data" if name == STANDARD_INPUT else base
+    bare = base[:-3] if base.lower().endswith(".gz") else base
+    return "data" if name == STANDARD_INPUT or not bare.strip(".") else bare
 
 
 # The archive that was read last, with what tells that it is the same still. Its members are asked for one by one.

@@ -48,6 +48,9 @@ __all__ = ["Channel", "Meaning", "choose", "common_unit", "load_signal", "meanin
 _SEU_COLUMNS = 8  # motor vibration, planetary gearbox x y z, motor torque, parallel gearbox x y z
 
 
+HIGHEST = 1e30  # float32 ends at 3e38, and noise of -60 dB is a thousand times the signal
+
+
 @dataclass(frozen=True)
 class Meaning:
     """What a file holds.
@@ -56,6 +59,7 @@ class Meaning:
     channels : all there are, of one length; default : the names taken where nobody chooses
     rates, rpms : what the file states, Hz and turns a minute; unit : of all channels, where the file states it
     record : the prefix of the CWRU variables that were taken ("X105"), else None; notes : a sentence each
+    why_no_rate : what keeps a time axis that is there from stating the rate
     """
 
     convention: str
@@ -66,6 +70,7 @@ class Meaning:
     unit: str | None = None
     notes: tuple[str, ...] = ()
     record: str | None = None
+    why_no_rate: str = ""
 
 
 def meaning_of(
@@ -128,6 +133,7 @@ def _general(contents: Contents, *, name: str, variable: str | None) -> Meaning:
         stated_rpms(contents),
         common_unit(channels),
         (*contents.notes, *notes, *more),
+        why_no_rate="" if timed else _why_no_rate([v for v in times if v.name != channels[0].variable], channels),
     )
 
 
@@ -197,6 +203,11 @@ def load_signal(channels: Sequence[Channel], *, name: str) -> npt.NDArray[np.flo
         if row.size < SHORTEST_SAMPLES:
             raise RecordError(
                 f"{what} has {row.size} samples, fewer than {SHORTEST_SAMPLES}; give a longer recording", name
+            )
+        peak = float(max(-row.min(), row.max()))
+        if peak > HIGHEST:
+            raise RecordError(
+                f"{what}: its values reach {peak:.3g}, which no sensor gives: check its format and byte order", name
             )
         if row.min() == row.max():
             raise UnusableError(
@@ -300,6 +311,18 @@ def _rate_of_times(times: Sequence[Variable], channels: Sequence[Channel]) -> tu
             rate = rate_of_ramp(expand(v)[0].load(), time_scale(v.name, v.unit) or 0.0)
             return (Stated(rate, f"time column {show(v.name)}"),) if rate else ()
     return ()
+
+
+def _why_no_rate(times: Sequence[Variable], channels: Sequence[Channel]) -> str:
+    """Return what keeps a time axis from stating the rate: no unit, or steps that are not even."""
+    for v in times:
+        if _is_axis(v, channels):
+            values = expand(v)[0].load()
+            if not is_ramp(values):
+                return f"its time column {show(v.name)} does not grow evenly"
+            if not time_scale(v.name, v.unit) and (rate := rate_of_ramp(values, 1.0)):
+                return f"its time column {show(v.name)} has no unit that is known (were it seconds: {rate:.10g} Hz)"
+    return ""
 
 
 def _without_ramp(channels: tuple[Channel, ...]) -> tuple[tuple[Channel, ...], tuple[str, ...]]:

@@ -26,6 +26,8 @@ _MOST_NUMBER_LINES = 2  # lines of numbers alone that may stand over a table of 
 _FEWEST_ALIKE = 8  # lines at the end that make a table where most lines are others
 _LONGEST_LOOK = 1 << 14  # characters of a line that tell how its numbers are written
 SAMPLE_LINES = 40  # lines of the table itself that are looked at
+_DECIMAL_POINT = re.compile(r"[+-]?\d*\.\d*([eE][+-]?\d+)?", re.ASCII)  # a date has two points
+_SCIENTIFIC = re.compile(r"\d+[eE][+-]?\d+", re.ASCII)
 _LETTERS = re.compile(r"[^\W\d_]{2}")
 _LVM_COMMENT = "comment"  # the last heading of a LabVIEW table, over a column that its lines do not have
 
@@ -106,14 +108,16 @@ def delimiter_of(lines: Sequence[str]) -> tuple[str | None, bool]:
     for delimiter in (";", "\t"):
         if all(delimiter in line for line in lines):
             found = [cell for line in lines for cell in cells(line[:_LONGEST_LOOK], delimiter)]
-            return delimiter, any(map(DECIMAL_COMMA.fullmatch, found)) and not any("." in c for c in found)
+            return delimiter, any(map(DECIMAL_COMMA.fullmatch, found)) and not any(map(_DECIMAL_POINT.fullmatch, found))
     return ("," if any("," in line for line in lines) else None), False
 
 
-def _shape(lines: Sequence[str], everything: Sequence[str]) -> tuple[_Shape, bool]:
+def _shape(
+    lines: Sequence[str], everything: Sequence[str], told: tuple[str | None, bool] | None = None
+) -> tuple[_Shape, bool]:
     """Return what most of these lines look like, and whether they all do. Of two widths that are equally common, it
     is the more common one of `everything`: one line that is cut short must not pass for the table."""
-    delimiter, decimal_comma = delimiter_of(lines)
+    delimiter, decimal_comma = told or delimiter_of(lines)
     rows = [cells(line, delimiter) for line in lines]
     widths = Counter(map(len, rows))
     if len(widths) > 1:
@@ -134,12 +138,12 @@ def _shape(lines: Sequence[str], everything: Sequence[str]) -> tuple[_Shape, boo
     return shape, bool(numeric) and len(fitting) == len(rows) and all(map(shape.is_sample, rows))
 
 
-def _shape_of_table(head: Head) -> _Shape | None:
+def _shape_of_table(head: Head, told: tuple[str | None, bool] | None = None) -> _Shape | None:
     """Return the shape of the last lines: of as many as fit one shape, of the last half where none do."""
     lines = [line for _, line in head]
     half = len(lines) - len(lines) // 2
     sizes = [half, *(size for size in (len(lines) // 4, SAMPLE_LINES, _FEWEST_ALIKE) if _FEWEST_ALIKE <= size < half)]
-    found = [_shape(lines[-size:], lines) for size in sizes]
+    found = [_shape(lines[-size:], lines, told) for size in sizes]
     return next((shape for shape, fits in found if fits), next((shape for shape, _ in found if shape.numeric), None))
 
 
@@ -150,6 +154,11 @@ def find_table(source: Source, head: Head, *, last_comment: str = "") -> Dialect
     Raises RecordError where there is no table, or its names do not fit its columns.
     """
     shape = _shape_of_table(head)
+    if shape is not None and shape.width == 2 and _is_one_column(head, shape):
+        shape = _shape_of_table(head, (";", True))
+    elif shape is not None and shape.width == 2 and _may_be_one_column(head, shape):
+        cause = "could be one column with decimal commas, or two of whole numbers"
+        raise source.error(cause, "write a name over the column, or semicolons between two")
     if shape is not None and not 1 <= shape.width <= MOST_COLUMNS:
         many = "no" if shape.width < 1 else f"over {MOST_COLUMNS}"
         raise source.error(f"has {many} columns and 1 to {MOST_COLUMNS} are read", CURE)
@@ -241,10 +250,40 @@ def _has_split_decimals(rows: Sequence[Sequence[str]], shape: _Shape) -> bool:
         return False
     decimals = [row[i] for row in rows for i in range(1, shape.width, 2)]
     wholes = [row[i].lstrip("+-") for row in rows for i in range(0, shape.width, 2)]
+    if all(cell.isdecimal() for cell in wholes) and all(map(_SCIENTIFIC.fullmatch, decimals)):
+        return True  # 8,5837E-02: an exponent behind each comma, and none before
     return (
         all(cell.isdecimal() for cell in decimals)
         and all(cell.isdecimal() for cell in wholes)
         and sum(len(cell) > 1 and cell[0] == "0" for cell in decimals) > len(decimals) / 50
+    )
+
+
+def _is_one_column(head: Head, shape: _Shape) -> bool:
+    """Tell whether lines such as 0,125 are one number each: a name without a comma stands over them, or the digits
+    behind the comma can be no whole number."""
+    rows = [cells(line, shape.delimiter) for _, line in head]
+    start = next((i for i, row in enumerate(rows) if shape.is_sample(row)), 0)
+    table = [row for row in rows[start:] if len(row) == shape.width]
+    if shape.delimiter != "," or not table:
+        return False
+    if _has_split_decimals(table, shape):
+        return True
+    digits = {row[1] for row in table}
+    plain = all(row[0].lstrip("+-").isdecimal() for row in table) and all(d.isdecimal() and len(d) == 1 for d in digits)
+    return plain and start > 0 and len(rows[start - 1]) == 1 and shape.is_wordy(rows[start - 1])
+
+
+def _may_be_one_column(head: Head, shape: _Shape) -> bool:
+    """Tell whether 0,9 and 1,4 might be 0.9 and 1.4: nothing stands above them, and the second is any digit."""
+    rows = [row for _, line in head if shape.is_sample(row := cells(line, shape.delimiter))]
+    digits = {row[1] for row in rows}
+    return (
+        shape.delimiter == ","
+        and len(rows) == len(head)
+        and len(digits) > 7
+        and all(row[0].lstrip("+-").isdecimal() for row in rows)
+        and all(d.isdecimal() and len(d) == 1 for d in digits)
     )
 
 

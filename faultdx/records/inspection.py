@@ -12,11 +12,20 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from faultdx.errors import FaultdxError, RecordError
+from faultdx.errors import FaultdxError, RecordError, UnusableError
 from faultdx.files import show
 from faultdx.records.conventions import Channel, choose, load_signal
 from faultdx.records.opening import fetch, sha256_of
-from faultdx.records.reading import Opened, open_bytes, record_of, sampling_rate, settle, understand
+from faultdx.records.reading import (
+    Opened,
+    open_bytes,
+    record_of,
+    sampling_rate,
+    scale_of,
+    settle,
+    to_be_loaded,
+    understand,
+)
 from faultdx.records.record import Record
 from faultdx.records.table import NOTHING, Declared, Item
 from faultdx.signals.quality import Check, assess, fired
@@ -87,7 +96,8 @@ class Inspection:
 
 def assess_record(record: Record) -> tuple[Check, ...]:
     """Return every check of the signal of `record`, those that found nothing too."""
-    return assess(record.signal, sampling_rate_hz=record.sampling_rate_hz, rpm=record.rpm)
+    names = [show(c) for c in record.channels]
+    return assess(record.signal, sampling_rate_hz=record.sampling_rate_hz, rpm=record.rpm, names=names)
 
 
 def objections(record: Record, *, policy: str = "refuse") -> tuple[Check, ...]:
@@ -99,6 +109,12 @@ def objections(record: Record, *, policy: str = "refuse") -> tuple[Check, ...]:
         return ()
     found = fired(assess_record(record))
     return tuple(replace(c, severity="warn") for c in found) if policy == "warn" else found
+
+
+def unusable_check(error: UnusableError) -> Check:
+    """Return the check that a signal failed while it was read; its message does not repeat the file."""
+    message = str(error)
+    return Check(error.check, error.value, error.limit, "refuse", message.removeprefix(f"{show(error.path or '')}: "))
 
 
 def level_of(channel: str, signal: npt.NDArray[np.float32]) -> Level:
@@ -157,6 +173,7 @@ def inspect_item(item: Item) -> Inspection:
     """Tell what an Item holds; as `inspect_file`."""
     found: dict[str, Any] = {"file": show(item.path)}
     try:
+        item.check()
         got = fetch(item.path)
         data = got.data
         found |= {"size_bytes": len(data), "sha256": sha256_of(data)}
@@ -167,6 +184,9 @@ def inspect_item(item: Item) -> Inspection:
         refused = next((c for c in checks if c.severity == "refuse"), None)
         if refused is not None:
             found["refused"] = f"{show(item.path)}: {refused.message}"
+    except UnusableError as error:
+        found["quality"] = (unusable_check(error),)
+        found["refused"] = str(error)
     except RecordError as error:
         found["refused"] = str(error)
     return Inspection(**found)
@@ -185,7 +205,7 @@ def _look(opened: Opened, item: Item, found: dict[str, Any]) -> None:
         "convention": meaning.convention,
         "channels": tuple(c.name for c in every),
         "samples": every[0].samples,
-        "levels": tuple(_levels(every, opened.path)),
+        "levels": tuple(_levels(to_be_loaded(opened, every, scale_of(item)), opened.path)),
     }
     taken = choose(meaning, item.flags.channels or item.declared.channels, name=opened.path)
     found["taken"] = tuple(c.name for c in taken)

@@ -278,13 +278,13 @@ def open_mat5(source: Source) -> Contents:
     left: list[int] = [_MOST_FIELDS, source.budget_bytes]
     broken: list[DamagedError] = []
     for number, (position, kind, body) in enumerate(_elements(source, order), 1):
-        if position == hidden:
-            continue
         name = f"unreadable_{number}"
         element = _Element(source, order, body, kind == _COMPRESSED)
         try:
             stream = element.start(ahead=AHEAD)
             header = element.header(stream)
+            if not header.name and position == hidden:
+                continue
             if not header.name:
                 raise DamagedError("is damaged: it has no name")
             name = header.name

@@ -14,7 +14,7 @@ from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import PurePath, PurePosixPath
 
-from faultdx.errors import RecordError
+from faultdx.errors import ConfigError, RecordError
 from faultdx.records.archives import Archive, Member, open_archive
 from faultdx.records.folders import TABLE_NAME, Placed, is_record, natural
 from faultdx.records.handles import STANDARD_INPUT, locate
@@ -108,7 +108,12 @@ def _walk(archive: Archive, flags: Declared, chosen: Callable[[str], bool]) -> I
                 yield _placed(archive, member.name, flags)
         elif folder not in done:
             done.add(folder)
-            for item in read_table(f"{archive.name}:{folder}{TABLE_NAME}", flags=flags):
+            table = f"{archive.name}:{folder}{TABLE_NAME}"
+            try:
+                items = read_table(table, flags=flags)
+            except ConfigError as error:  # one archive in a spool folder must not silence the others
+                items = [Item(table, Declared(said_by=FOLDER_NAME), flags, str(error))]
+            for item in items:
                 yield Placed(_folder_of(item.path.removeprefix(f"{archive.name}:")), item)
 
 

@@ -28,6 +28,10 @@ _MOST_WAVEFORMS = 100_000
 _CURE = "write the table again"
 
 
+# Imported before the child process begins, which can open no file any more. is_null() of a list needs compute.
+NEEDS = ("pyarrow", "pyarrow.parquet", "pyarrow.compute")
+
+
 def matches(data: bytes) -> bool:
     """Say whether `data` start as a Parquet file."""
     return data.startswith(_MARK)

@@ -24,6 +24,7 @@ from faultdx.records.opening import blob_id, fetch, sha256_of
 from faultdx.records.record import Record
 from faultdx.records.statements import Stated, stated_rpms
 from faultdx.records.table import FOLDER_NAME, NOTHING, Declared, Item
+from faultdx.signals.quality import PLAUSIBLE_HZ, PLAUSIBLE_RPM
 
 CATALOGUE = "CWRU catalogue"
 _SAME_RATE = 1e-4  # rates within 0.01 % are one rate, written differently
@@ -93,6 +94,7 @@ def open_bytes(data: bytes, *, name: str, variable: str | None = None, room_byte
 def read_item(item: Item) -> Record:
     """Read a recording. Raises RecordError: one line with the file, the cause and the cure."""
     try:
+        item.check()
         return record_of(open_item(item.path), item)
     except RecordError as error:
         error.path = item.path  # of `x.h5:run/a` the file alone may be named
@@ -105,11 +107,12 @@ def record_of(opened: Opened, item: Item) -> Record:
     channels = choose(meaning, item.flags.channels or item.declared.channels, name=opened.path)
     rate, rate_notes = sampling_rate(opened, meaning, item)
     facts = settle(opened, meaning, channels, item)
+    _check_plausible(opened.path, rate, facts.rpm)
     words = {key: facts.words.get(key) for key in ("unit", "label", "specimen", "condition", "asset")}
     try:
-        signal = load_signal(_to_be_loaded(opened, channels, scale_of(item)), name=opened.path)
+        signal = load_signal(to_be_loaded(opened, channels, scale_of(item)), name=opened.path)
     except UnusableError as error:
-        error.sha256 = opened.sha256
+        error.sha256, error.channels = opened.sha256, tuple(c.name for c in channels)
         raise
     return Record(
         signal=signal,
@@ -124,6 +127,24 @@ def record_of(opened: Opened, item: Item) -> Record:
         notes=facts.notes + rate_notes,
         **words,
     )
+
+
+def _check_plausible(path: str, rate: Stated, rpm: float | None) -> None:
+    """Raise RecordError for a sampling rate or a speed that no recording of a machine has."""
+    low, high = PLAUSIBLE_HZ
+    if not low <= rate.value <= high:
+        raise RecordError(
+            f"{show(path)}: a sampling rate of {_plain(rate.value)} Hz ({rate.by}) is impossible; correct it, or "
+            "declare the real one in a records table (column sampling_rate_hz)",
+            path,
+        )
+    low, high = PLAUSIBLE_RPM
+    if rpm is not None and not low <= rpm <= high:
+        raise RecordError(
+            f"{show(path)}: a speed of {_plain(rpm)} rpm is impossible; declare the real one with --rpm, or in the "
+            "column rpm of a records table",
+            path,
+        )
 
 
 def _named_inside(opened: Opened) -> str | None:
@@ -144,7 +165,7 @@ def scale_of(item: Item) -> Stated | None:
     return None
 
 
-def _to_be_loaded(opened: Opened, channels: tuple[Channel, ...], scale: Stated | None) -> tuple[Channel, ...]:
+def to_be_loaded(opened: Opened, channels: tuple[Channel, ...], scale: Stated | None) -> tuple[Channel, ...]:
     """Return the channels so that their `load` scales them, and keeps to the memory that there is for them."""
     if scale is None and opened.room_bytes is None:
         return channels
@@ -221,9 +242,10 @@ def sampling_rate(opened: Opened, meaning: Meaning, item: Item) -> tuple[Stated,
         return said[0], ()
     if flag is not None:
         return Stated(flag, "--sampling-rate"), ()
+    why = f", and {meaning.why_no_rate}" if meaning.why_no_rate else ""
     raise RecordError(
-        f"{name}: its sampling rate is not known; declare it with --sampling-rate, or in the column sampling_rate_hz "
-        "of a records table",
+        f"{name}: its sampling rate is not known{why}; declare it with --sampling-rate, or in the column "
+        "sampling_rate_hz of a records table",
         opened.path,
     )
 

@@ -63,9 +63,9 @@ def _described(items: list[Item], table: str, flags: Declared) -> list[Item]:
     return [replace(row, path=item.path) for item in items for row in rows.get(_identity(item.path), [item])]
 
 
-def _listed(table: str, flags: Declared) -> list[Item]:
+def _listed(table: str, flags: Declared, *, bounded: bool = False) -> list[Item]:
     """Return the recordings that a records table lists. A row of an archive means those in it that no row names."""
-    rows = read_table(table, flags=flags)
+    rows = read_table(table, flags=flags, bounded=bounded)
     inside = [recordings_in(row.path, flags) for row in rows]
     if not any(inside):
         return rows
@@ -122,7 +122,7 @@ def _find(source: str, flags: Declared) -> list[Item]:
 def _walk(folder: Path, flags: Declared, above: frozenset[str]) -> Iterator[Placed]:
     table = folder / TABLE_NAME
     if looks_like_table(str(table)):
-        for item in _listed(str(table), flags):
+        for item in _listed(str(table), flags, bounded=True):
             yield Placed(Path(locate(item.path).file).parent, item)
         return
     here = os.path.realpath(folder)

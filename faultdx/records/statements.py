@@ -27,7 +27,10 @@ _STEP_NAMES = {
 # Facts that bear on how a file was recorded, and state no rate: an analyser's upper frequency.
 _SETTING_NAMES = {"frequencylimit"}
 _TIME_NAMES = {"time", "times", "t", "timestamp", "xvalue", "zeit"}
-_SECONDS = {"": 1.0, "s": 1.0, "sec": 1.0, "second": 1.0, "seconds": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6}
+_SECONDS = {
+    "s": 1.0, "sec": 1.0, "second": 1.0, "seconds": 1.0, "min": 60.0, "ms": 1e-3, "us": 1e-6, "\u00b5s": 1e-6,
+    "\u03bcs": 1e-6,
+}  # fmt: skip
 _HERTZ = {
     "": 1.0, "hz": 1.0, "1/s": 1.0, "s/s": 1.0, "sa/s": 1.0, "sps": 1.0, "samples/s": 1.0, "khz": 1e3, "ks/s": 1e3,
 }  # fmt: skip
@@ -126,12 +129,13 @@ def time_scale(name: str, unit: str | None = None) -> float | None:
         base, said = base.split("_")
     if base.replace("_", "") not in _TIME_NAMES:
         return None
-    return 0.0 if base not in {"time", "t"} and not said else _SECONDS.get(said, 0.0)
+    return _SECONDS.get(said, 0.0)
 
 
 def seconds_in(unit: str) -> float | None:
-    """Return a unit of time in seconds ("ms": 0.001, "": 1), or None where it is none that is known."""
-    return _SECONDS.get(unit.strip().lower())
+    """Return a unit of time in seconds ("ms": 0.001), or None where it is none that is known. What has no unit in a
+    format that lays down seconds is in seconds."""
+    return 1.0 if not unit.strip() else _SECONDS.get(unit.strip().lower())
 
 
 def unit_of(names: Sequence[str]) -> str | None:
@@ -159,7 +163,8 @@ def _parts(name: str) -> tuple[str, str | None]:
     opening = max(text.rfind("["), text.rfind("("))
     if text[-1:] not in ("]", ")") or opening < 0 or "]" in text[opening:-1] or ")" in text[opening:-1]:
         return name, None
-    return text[:opening].rstrip(), text[opening + 1 : -1]
+    inside = text[opening + 1 : -1]
+    return (name, None) if inside.strip().isdecimal() else (text[:opening].rstrip(), inside)  # waveform(2) is no unit
 
 
 def _scale(name: str, unit: str | None = None) -> float | None:

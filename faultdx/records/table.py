@@ -16,11 +16,12 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import BinaryIO, NoReturn
 
-from faultdx.errors import ConfigError
+from faultdx.errors import ConfigError, RecordError
 from faultdx.files import show
 from faultdx.records.handles import locate
 from faultdx.records.headings import COLUMNS, delimiter_of, lacks_path, misspelt, nearest_to_path, no_path
 from faultdx.records.opening import STANDARD_INPUT, read_bytes
+from faultdx.records.table_rows import MOST_ROWS, parquet_rows
 
 _NUMBERS = {"sampling_rate_hz": "--sampling-rate", "rpm": "--rpm", "scale": "--scale"}
 _MOST_PROBLEMS = 20
@@ -77,11 +78,20 @@ NOTHING = Declared()
 
 @dataclass(frozen=True)
 class Item:
-    """A recording to read: `path` ("-" is standard input), what a table or folder declares of it, and the options."""
+    """A recording to read: `path` ("-" is standard input), what a table or folder declares of it, and the options.
+
+    problem : why it cannot be read, where that was known when it was found (a records table in an archive)
+    """
 
     path: str
     declared: Declared = NOTHING
     flags: Declared = NOTHING
+    problem: str = ""
+
+    def check(self) -> None:
+        """Raise RecordError where it is known that this cannot be read."""
+        if self.problem:
+            raise RecordError(self.problem, self.path)
 
 
 def looks_like_table(path: str) -> bool:
@@ -143,10 +153,12 @@ def _rows_of(lines: list[str], delimiter: str) -> list[list[str]]:
         return []
 
 
-def read_table(path: str, *, flags: Declared = NOTHING) -> list[Item]:
+def read_table(path: str, *, flags: Declared = NOTHING, bounded: bool = False) -> list[Item]:
     """Return an Item for each row of the records table `path`, in its order.
 
     A row that names a missing file is an Item too: reading it says what is wrong, and costs the others nothing.
+
+    bounded : the table was found, not named: its paths may not lead out of the folder that it is in
 
     Raises RecordError where the table cannot be opened, ConfigError with every problem found, by line, otherwise.
     """
@@ -161,6 +173,8 @@ def read_table(path: str, *, flags: Declared = NOTHING) -> list[Item]:
         key = (target, row.get("channel", ""), row.get("variable", ""))
         if not name:
             wrong.append("no path")
+        elif bounded and not in_archive(path) and _leads_out(name):
+            wrong.append(f"{show(name)} is outside the folder of the table: name the table itself to allow that")
         elif key in seen:
             wrong.append(f"{show(name)} is listed already in line {seen[key]}")
         seen.setdefault(key, line)
@@ -184,6 +198,11 @@ def beside(table: str, name: str) -> str:
     return f"{place.file}:{inner.lstrip('/')}"
 
 
+def _leads_out(name: str) -> bool:
+    plain = posixpath.normpath(name.replace(os.sep, "/"))
+    return plain.startswith(("/", "../")) or plain == ".."
+
+
 def in_archive(path: str) -> bool:
     """Tell whether `path` names a member: `spool.zip:run1/records.csv`. Never raises."""
     return locate(path).inside is not None
@@ -196,7 +215,7 @@ def _declared(row: Mapping[str, str], *, said_by: str) -> tuple[Declared, list[s
     for column in _NUMBERS:
         if text := row.get(column, ""):
             try:
-                value = float(text)
+                value = float(text.replace(",", ".") if "." not in text else text)  # a German Excel writes 12800,0
             except ValueError:
                 value = math.nan
             if _fits(column, value):
@@ -233,6 +252,8 @@ def _csv_rows(data: bytes) -> tuple[_Rows, list[str]]:
             if any(cell.strip() for cell in cells[len(header) :]):
                 problems.append(f"line {line}: {len(cells)} cells under {len(header)} columns")
             values = dict(zip(header, (cell.strip() for cell in cells), strict=False))
+            if len(rows) == MOST_ROWS:
+                return [], [f"has over {MOST_ROWS} rows: split it"]
             rows.append((line, {"path": "", **{key: value for key, value in values.items() if key}}))
     except csv.Error as error:
         problems.append(f"line {reader.line_num}: {error}")
@@ -241,22 +262,10 @@ def _csv_rows(data: bytes) -> tuple[_Rows, list[str]]:
 
 def _parquet_rows(data: bytes, path: str) -> tuple[_Rows, list[str]]:
     """Return (row number from 1, row) pairs, and what is wrong."""
-    try:
-        import pandas as pd
-
-        frame = pd.read_parquet(io.BytesIO(data))
-    except ImportError as error:
-        raise ConfigError(f"{show(path)}: Parquet needs pyarrow; install it, or save the table as CSV") from error
-    except Exception as error:  # pyarrow raises a type for each defect
-        raise ConfigError(f"{show(path)}: is no readable Parquet table; save it again, or as CSV") from error
-    if "path" not in frame.columns:
-        header = [str(column) for column in frame.columns]
+    header, rows = parquet_rows(data, path)
+    if "path" not in header:
         return [], [no_path(header, nearest_to_path(header))]
-    rows: _Rows = []
-    for number, values in enumerate(frame.to_dict("records"), 1):
-        row = {str(key): "" if value is None or value != value else str(value) for key, value in values.items()}  # noqa: PLR0124 - NaN
-        rows.append((number, row))
-    return rows, misspelt([str(column) for column in frame.columns], [row for _, row in rows])
+    return list(enumerate(rows, 1)), misspelt(header, rows)
 
 
 def _refuse(path: str, problems: list[str]) -> NoReturn:

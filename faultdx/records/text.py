@@ -11,6 +11,7 @@ import array
 import io
 import itertools
 import math
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -40,6 +41,10 @@ if TYPE_CHECKING:
 
 _CONTROL = bytes(c for c in range(0x20) if c not in b"\t\n\r\f") + b"\x7f"
 _BOMS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
+# A line that tells a table program its delimiter, and cells in which it says that it has no number: a sample is lost
+# there, which a comment would hide.
+_EXCEL_SEPARATOR = re.compile(r'"?sep=.?"?\s*$')
+_ERROR_CELL = re.compile(r"#(DIV/0!|N/A|NV|NAME\?|NULL!|NUM!|ZAHL!|REF!|BEZUG!|VALUE!|WERT!)")
 _LONGEST_LINE = 1 << 20  # characters of a line of a table
 _LONGEST_WAVEFORM = 1 << 25  # characters of a line that is, or holds, a waveform
 _MOST_HEAD = 1 << 22  # characters that are looked at to tell how a table is written
@@ -90,7 +95,10 @@ def _lines(
             return
         if len(line) == longest:
             raise source.error(f"line {line_number} has over {longest >> 20} million characters", CURE)
-        if line_number >= first and not line.isspace() and not (commented and line.lstrip()[0] in COMMENTS):
+        if line_number < first or line.isspace() or (line_number == 1 and _EXCEL_SEPARATOR.match(line)):
+            continue
+        text = line.lstrip()
+        if not commented or text[0] not in COMMENTS or _ERROR_CELL.match(text):
             yield line_number, line
 
 

@@ -89,7 +89,8 @@ def row_of(
     now = timestamp(datetime.now(UTC))
     details = {**item.flags.details, **item.declared.details, **(record.details if record else {})}
     asset = (record.asset if record else None) or item.declared.asset or item.flags.asset or ""
-    channels = (record.channels if record else ()) or item.flags.channels or item.declared.channels
+    read = record.channels if record else tuple(diagnosis.evidence.get("channels", ()))
+    channels = read or item.flags.channels or item.declared.channels
     point = next((details[c] for c in POINT_COLUMNS if details.get(c)), ", ".join(channels[:_MAX_CHANNELS]))
     modified = _modified_ns(item.path)
     time, time_from = _time(details, modified, now)

@@ -39,6 +39,7 @@ _TOP_ORDER = 12.5
 _AS_STRONG_DB = 4.5
 _EMPTY_DB, _BELOW_DB = 8.0, 6.0  # a line that is not there, and how far it is below the others
 _NOTHING_DB = 12.0
+_ONE_LINE_DB = 15.0  # of a single line, at the stated speed
 _LINES_DB = 12.0  # mean of a comb most of whose lines are there
 _BEARING = 2.2  # times the shaft's rate; below that no rolling bearing's fault has its comb
 _PLAIN, _PLAIN_DB = 12.0, 19.0  # evidence and level of a comb at the stated speed that needs no comparison
@@ -270,7 +271,9 @@ def _elsewhere(
     if best[False].evidence > _FAR_MORE * near.evidence + _MORE:
         return best[False]
     if best[True].evidence > _MORE and near.level_db < _NOTHING_DB and near.certainty < _CERTAIN:
-        return best[True]
+        # a shaft may show one line alone, that of its unbalance
+        own = Lines(power, bin_hz, up_to_hz=2 * hz).search(hz * (1 - tolerance), hz * (1 + tolerance), harmonics=1)
+        return best[True] if own.level_db < _ONE_LINE_DB else None
     return None
 
 

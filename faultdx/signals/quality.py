@@ -66,6 +66,7 @@ LIMITS = {
     "few_turns": Limit(10.0, -math.inf, below=True),  # turns of the shaft
 }
 _FEWEST_SAMPLES = 16
+PLAUSIBLE_HZ, PLAUSIBLE_RPM = (0.01, 1e9), (0.01, 1e7)
 _RUN = 16  # equal samples in a row; fewer are never called stuck
 
 
@@ -75,11 +76,13 @@ def assess(
     sampling_rate_hz: float,
     rpm: float | None = None,
     mains_hz: Sequence[float] = (50, 60),
+    names: Sequence[str] = (),
 ) -> tuple[Check, ...]:
     """Return every check of `LIMITS`, once each and in that order, with the value of the worst channel.
 
     signal : shape (channels, samples) or (samples,), as recorded: before any resampling, filtering or scaling
     rpm : the shaft speed stated for the record; without it "speed" and "few_turns" say nothing
+    names : of the channels, for the sentences; else they are numbered from 1
 
     A check that could not be made has the value NaN and is "ok": what a signal does not show is no fault.
     Raises RecordError for an array that is no signal, or an impossible rate or speed, ConfigError for impossible mains.
@@ -90,9 +93,9 @@ def assess(
             f"the signal has shape {stored.shape} and type {stored.dtype}; give channels of {_FEWEST_SAMPLES} real "
             "samples or more"
         )
-    for name, given, low, high in (
-        ("sampling rate", sampling_rate_hz, 0.01, 1e9),
-        ("speed", 1.0 if rpm is None else rpm, 0.01, 1e7),
+    for name, given, (low, high) in (
+        ("sampling rate", sampling_rate_hz, PLAUSIBLE_HZ),
+        ("speed", 1.0 if rpm is None else rpm, PLAUSIBLE_RPM),
     ):
         if not low <= given <= high:
             raise RecordError(f"a {name} of {given} is impossible; declare the real one")
@@ -104,7 +107,7 @@ def assess(
         raise RecordError("the signal has no channels; give one or more")
     seen = [examine(row, sampling_rate_hz=sampling_rate_hz, rpm=rpm, mains_hz=mains_hz) for row in channels]
     limits = _limits(channels.shape[1] / sampling_rate_hz, sampling_rate_hz, rpm)
-    return tuple(_worst(name, limits[name], [one.get(name, UNSEEN) for one in seen]) for name in LIMITS)
+    return tuple(_worst(name, limits[name], [one.get(name, UNSEEN) for one in seen], names) for name in LIMITS)
 
 
 def fired(checks: Iterable[Check]) -> tuple[Check, ...]:
@@ -122,7 +125,7 @@ def _limits(duration_s: float, sampling_rate_hz: float, rpm: float | None) -> di
     return limits
 
 
-def _worst(name: str, limit: Limit, seen: Sequence[Seen]) -> Check:
+def _worst(name: str, limit: Limit, seen: Sequence[Seen], names: Sequence[str]) -> Check:
     """Return the check of the channel that comes off worst."""
     sign = -1.0 if limit.below else 1.0
     if name == "speed":  # a channel that shows the shaft where it should be speaks for the others
@@ -132,12 +135,13 @@ def _worst(name: str, limit: Limit, seen: Sequence[Seen]) -> Check:
     worst = seen[channel]
     severity, bound = limit.judge(worst.value)
     if math.isnan(worst.value):
-        return Check(name, math.nan, bound, "ok", f"{_TITLES[name]}: not assessed.")
+        return Check(name, math.nan, bound, "ok", f"{_TITLES[name]}: not assessed")
     if severity == "ok":
-        return Check(name, worst.value, bound, "ok", f"{_TITLES[name]}: nothing of note.")
-    sentence = _SENTENCES[name](worst)
+        return Check(name, worst.value, bound, "ok", f"{_TITLES[name]}: nothing of note")
+    sentence = _SENTENCES[name](worst).rstrip(".")  # it stands in lists and in lines of a log
     if len(seen) > 1:
-        sentence = f"Channel {channel + 1}: {sentence[0].lower()}{sentence[1:]}"
+        which = names[channel] if channel < len(names) else channel + 1
+        sentence = f"Channel {which}: {sentence[0].lower()}{sentence[1:]}"
     return Check(name, worst.value, bound, severity, sentence)
 
 
