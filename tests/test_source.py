@@ -566,7 +566,7 @@ def test_a_parquet_table_is_read_apart_and_bounded(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="100000 rows"):
         find_records([str(table)])
     table.write_bytes(table.read_bytes()[:200] + table.read_bytes()[-200:])
-    with pytest.raises((ConfigError, RecordError), match="Parquet|pyarrow"):
+    with pytest.raises((ConfigError, RecordError), match=r"Parquet|pyarrow"):
         [read_item(item) for item in find_records([str(table)])]
 
 
