@@ -708,3 +708,10 @@ def test_real_recordings_are_known_in_an_archive(real_data: Path, tmp_path: Path
             alone.label, alone.sha256, alone.sampling_rate_hz,
         )  # fmt: skip
         np.testing.assert_array_equal(record.signal, alone.signal)
+
+
+def test_a_gzip_file_whose_name_is_all_dots(tmp_path: Path) -> None:
+    (tmp_path / "..gz").write_bytes(gzip.compress(b"a\n" + b"\n".join(b"%d" % (i * i % 97) for i in range(50))))
+    (item,) = find_records([str(tmp_path / "..gz")], flags=Declared(sampling_rate_hz=100.0))
+    assert read_item(item).signal.shape == (1, 50)
+    assert read_record(f"{tmp_path}/..gz:a", sampling_rate_hz=100.0).signal.shape == (1, 50)

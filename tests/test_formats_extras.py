@@ -345,3 +345,19 @@ def test_a_missing_library_is_named(
     monkeypatch.setattr(importlib, "import_module", missing)
     with pytest.raises(RecordError, match=rf"{library} is not installed; pip install 'faultdx\[{cure}\]'"):
         reader(source(data))
+
+
+def test_lists_in_parquet_load_in_a_fresh_process_too(tmp_path: Path) -> None:
+    """What pyarrow imports late, a child process cannot open any more."""
+    pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    wave = np.random.default_rng(0).normal(size=3000).cumsum()
+    pq.write_table(pa.table({"waveform": [wave.tolist()], "fs": [12_800.0]}), tmp_path / "l.parquet")
+    code = (
+        "import sys, faultdx; r = faultdx.read_record(sys.argv[1]); "
+        "print(r.signal.shape, r.sampling_rate_hz, float(r.signal[0, 1]))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, tmp_path / "l.parquet"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["(1,", "3000)", "12800.0", str(float(np.float32(wave[1])))]

@@ -11,7 +11,7 @@ import h5py
 import numpy as np
 import pytest
 import scipy.io
-from helpers import Trained, diagnosis_schema, faultdx_here, validate
+from helpers import Trained, diagnosis_schema, faultdx, faultdx_here, validate
 
 from faultdx.signals.quality import LIMITS
 
@@ -103,3 +103,41 @@ def test_prepare_leaves_a_refused_recording_out_and_says_so(trained: Trained, tm
     with h5py.File(tmp_path / "p.h5") as p, h5py.File(tmp_path / "q.h5") as q:
         assert (len(p["records/path"]), len(q["records/path"])) == (4, 5)
         assert json.loads(q.attrs["config"])["quality"] == "warn"
+
+
+@pytest.mark.parametrize(
+    ("change", "cause"),
+    [
+        ({"fs": 2e12}, "a sampling rate of 2e+12 Hz (variable fs) is impossible"),
+        ({"rpm": 1e-9}, "rpm is impossible"),
+        ({"scale": 1e33}, "which no sensor gives"),
+    ],
+)
+def test_one_impossible_file_costs_no_other(
+    trained: Trained, tmp_path: Path, change: dict[str, float], cause: str
+) -> None:
+    signal = np.random.default_rng(1).normal(size=20_000).cumsum()
+    signal -= np.convolve(signal, np.ones(200) / 200, mode="same")
+    facts = {"fs": 12_000.0, "rpm": 1500.0} | {k: v for k, v in change.items() if k != "scale"}
+    scipy.io.savemat(tmp_path / "bad.mat", {"x": signal * change.get("scale", 1.0), **facts})
+    altered(trained.unseen / "501.mat", tmp_path / "good.mat", lambda x: x)
+    ran = faultdx_here("diagnose", "bad.mat", "good.mat", "--model", trained.run, "--json", cwd=tmp_path)
+    bad, good = ran.objects
+    assert ran.code == 4 and good["status"] != "error" and good["probabilities"]
+    assert bad["status"] == "error" and "bad.mat" in bad["error"]["message"] and cause in bad["error"]["message"]
+    assert cause in faultdx_here("inspect", "bad.mat", "--json", cwd=tmp_path).objects[0]["refused"]
+
+
+def test_inspect_shows_what_a_scale_makes_of_the_level(spoilt: Path) -> None:
+    plain, scaled = (
+        faultdx_here("inspect", "good.mat", *options, "--json", cwd=spoilt).objects[0]["levels"][0]["rms"]
+        for options in ((), ("--scale", "10"))
+    )
+    assert scaled == pytest.approx(10 * plain, rel=1e-5)
+
+
+def test_a_dead_sensor_stays_at_its_measuring_point(trained: Trained, spoilt: Path) -> None:
+    ran = faultdx("diagnose", "holed.mat", "--model", trained.run, "--metrics-file", "m.prom", cwd=spoilt)
+    assert ran.code == 4
+    (line,) = [x for x in (spoilt / "m.prom").read_text().splitlines() if x.startswith("faultdx_record_status{")]
+    assert 'point="DE"' in line and 'status="unusable"' in line
