@@ -82,7 +82,7 @@ def _known(record: Record, labels: str, quality: str) -> Known:
     label = record.label if labels == "label" else _field(record, labels)
     if not label:
         cure = (
-            "give it in the column `label` of a records table, or put the files in one folder a class"
+            "give it in the column `label` of a records table, or put the files in one folder a class (two or more)"
             if labels == "label"
             else f"its columns are {', '.join(['label', *record.details]) or 'none'}"
         )

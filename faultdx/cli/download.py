@@ -77,6 +77,8 @@ def download(
         console.note(f"interrupted: {_verified(results)} of {len(chosen)} files are there; the same command goes on")
         raise
     untried = sum(result.status == "not tried" for result in results)
+    if (failed := len(results) - _verified(results) - untried) > 3:  # more than fit one look
+        console.note(f"{_verified(results)} of {len(chosen)} files are there, {failed} failed")
     if untried:
         console.note(f"{untried} further files were not tried; the same command goes on")
     if not json and _verified(results):

@@ -158,7 +158,7 @@ def prepare(
         console.say("warning: the split leaks: pieces of one recording on both sides; the file says so")
     console.note(f"split: {summary.plan.method}: {summary.plan.level}")
     for text in summary.plan.notes:
-        console.note(f"split: {text}")
+        console.note(f"split: {text.removeprefix('split ')}")
     console.out(summary.path)
     if summary.skipped:
         raise SystemExit(console.UNFIT)

@@ -87,10 +87,9 @@ class Inspection:
             {k: (None if isinstance(v, float) and not math.isfinite(v) else v) for k, v in level.items()}
             for level in plain["levels"]
         ]
-        plain["quality"] = [
-            {k: (None if isinstance(v, float) and not math.isfinite(v) else v) for k, v in check.items()}
-            for check in plain["quality"]
-        ]
+        for check in plain["quality"]:
+            if not math.isfinite(check["value"]):  # it was not made, and says nothing
+                check["value"] = check["severity"] = None
         return plain
 
 

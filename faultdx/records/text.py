@@ -256,7 +256,7 @@ def open_text(source: Source) -> Contents:
     if not any(variable.kind == "number" for variable in variables):
         raise source.error("is text without a column of numbers", CURE)
     if above:
-        notes = (f"{len(above)} line{'s' * (len(above) > 1)} above the table passed over", *notes)
+        notes = (f"the table begins below {len(above)} line{'s' * (len(above) > 1)} of text", *notes)
     stated, unit = stated_above((*comments, *above), decimal_comma=decimal_comma)
     names = unique([v.name for v in (*variables, *stated)])
     return Contents(
