@@ -84,7 +84,7 @@ class Source:
             raise self.error(
                 f"{show(what)} would take the decoded size to {total / MIB:.1f} MiB "
                 f"and the limit for this file is {self.budget_bytes / MIB:.1f} MiB",
-                "split the recording into smaller files",
+                f"split the recording into smaller files, or allow more with {BUDGET_VARIABLE}",
             )
         self.spent[what] = booked
 
