@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +16,7 @@ from scipy import signal as dsp
 from faultdx.errors import ConfigError, RecordError
 from faultdx.records import read_record
 from faultdx.signals import examination, symptoms
+from faultdx.signals.order import quantile
 from faultdx.signals.quality import LIMITS, Check, assess, fired
 from faultdx.simulation.rig import simulate
 
@@ -347,3 +350,19 @@ def test_spoilt_copies_of_real_recordings_are_caught(real_data: Path) -> None:
             caught[kind] += bool(names(bad, rate=rate, rpm=record.rpm))
     assert caught.pop("wrong sampling rate") >= 0.9 * tried
     assert set(caught.values()) == {tried}
+
+
+@pytest.mark.parametrize("shape", [(1,), (2,), (7,), (1000,), (5, 8), (3, 9)])
+@pytest.mark.parametrize("q", [0.0, 0.1, 0.5, 0.9, 1.0])
+def test_quantiles_are_numpy_s(shape: tuple[int, ...], q: float) -> None:
+    x = np.random.default_rng(3).normal(size=shape)
+    np.testing.assert_allclose(quantile(x, q), np.quantile(x, q, axis=-1), rtol=1e-12)
+
+
+def test_the_checks_load_no_masked_arrays() -> None:
+    code = (
+        "import sys, numpy as np; from faultdx.signals.quality import assess; "
+        "t = np.arange(40000) / 12e3; x = np.sin(300 * t) + np.random.default_rng(0).normal(size=t.size); "
+        "assess(x, sampling_rate_hz=12e3, rpm=1772.0); sys.exit('numpy.ma' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from faultdx.signals import symptoms
+from faultdx.signals.order import quantile
 from faultdx.signals.speed import NOTHING, Lines, Speed, good_length, hann_power
 
 Float32Array = npt.NDArray[np.float32]
@@ -199,7 +200,7 @@ def _summed(sums: _Sums, n: int, rate: float, mean: float) -> dict[str, Seen]:
         seen[name] = Seen(count, old.at_s, old.more)
     short, long = np.concatenate(sums.short), np.concatenate(sums.long)
     if short.size >= 4:
-        median, loud = (float(v) for v in np.quantile(short, (0.5, 0.9)))
+        median, loud = (float(quantile(short, q)) for q in (0.5, 0.9))
         usual = median if median > WEAK * loud else loud  # more than half of it may be gone
         weak = short < WEAK * usual
         seen["dropout"] = Seen(float(weak.mean()), float(np.argmax(weak)) * _block(DROPOUT_S, rate) / rate)

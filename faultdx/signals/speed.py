@@ -23,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from faultdx.errors import ConfigError, RecordError
+from faultdx.signals.order import quantile
 
 Array = npt.NDArray[np.float64]
 Power = npt.NDArray[np.floating]
@@ -102,7 +103,7 @@ class Lines:
         self.level_db = self.score = np.zeros(0)
         if blocks < 2:
             return
-        floor = np.median(power[1 : 1 + blocks * width].reshape(blocks, width), axis=1)
+        floor = quantile(power[1 : 1 + blocks * width].reshape(blocks, width), 0.5)
         centres = 1 + (np.arange(blocks) + 0.5) * width
         floor = np.maximum(np.interp(np.arange(power.size), centres, floor), 1e-30)
         self.power = power

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from faultdx.signals.order import quantile
+
 Float32Array = npt.NDArray[np.float32]
 Power = npt.NDArray[np.floating]
 
@@ -155,7 +157,7 @@ def shape_of(power: Power) -> Shape:
     # a converter's own filter empties the last bands, whatever was recorded
     flatness = 10.0 ** (float(db[: int(0.9 * _BANDS)].mean()) / 10.0)
     flatness /= float(bands[: int(0.9 * _BANDS)].mean()) / mean
-    return Shape(flatness, float(np.median(db[int(0.80 * _BANDS) : int(0.94 * _BANDS)])))
+    return Shape(flatness, float(quantile(db[int(0.80 * _BANDS) : int(0.94 * _BANDS)], 0.5)))
 
 
 def mains_share(power: Power, bin_hz: float, mains_hz: float) -> float:
