@@ -34,10 +34,10 @@ def test_twenty_thousand_runs_find_nothing(tmp_path: Path) -> None:
     runs, v5, v4, opened, loaded = map(int, reached[-1])
     assert runs == 20_000
     # A fuzzer that is turned away at the door, or that nothing gets through, would find nothing either.
-    assert v5 + v4 > 0.7 * runs
+    assert v5 + v4 > 0.75 * runs
     assert v4 > 0.02 * runs
-    assert opened > 0.1 * runs
-    assert loaded > 0.1 * runs
+    assert opened > 0.15 * runs
+    assert loaded > 0.15 * runs
     assert not list(tmp_path.iterdir())
 
 

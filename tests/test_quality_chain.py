@@ -142,3 +142,10 @@ def test_a_dead_sensor_stays_at_its_measuring_point(trained: Trained, spoilt: Pa
     assert ran.code == 4
     (line,) = [x for x in (spoilt / "m.prom").read_text().splitlines() if x.startswith("faultdx_record_status{")]
     assert 'point="DE"' in line and 'status="unusable"' in line
+
+
+def test_what_was_not_checked_is_neither_passed_nor_failed(tmp_path: Path) -> None:
+    rng = np.random.default_rng(2)
+    scipy.io.savemat(tmp_path / "a.mat", {"x": np.convolve(rng.normal(size=30_000), [1, 1.5, 0.7], "same"), "fs": 12e3})
+    said = faultdx_here("inspect", "a.mat", cwd=tmp_path).out
+    assert "13 of 15 passed, speed, few_turns not made" in said and "check speed" not in said and "None" not in said

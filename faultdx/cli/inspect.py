@@ -56,7 +56,7 @@ def inspect(
 
 def _checks(checks: list[dict[str, Any]]) -> list[tuple[str, str]]:
     """Return a row for each check that fired, and one that counts those that did not."""
-    fired = [c for c in checks if c["severity"] != "ok"]
+    fired = [c for c in checks if c["severity"] in ("warn", "refuse")]
     unmade = [c["name"] for c in checks if c["value"] is None]
     passed = len(checks) - len(fired) - len(unmade)
     rows = [(f"check {c['name']}", f"{c['severity']}: {console.one_line(c['message'])}") for c in fired]
