@@ -13,7 +13,7 @@ import pytest
 from faultdx.errors import ConfigError, RecordError
 from faultdx.records import read_record
 from faultdx.signals import examination
-from faultdx.signals.speed import Lines, estimate_speed, good_length, hann_power, lines_of
+from faultdx.signals.speed import _TILTS, Lines, estimate_speed, good_length, hann_power, lines_of
 
 RATE = 12_000.0
 Array = npt.NDArray[np.float64]
@@ -166,3 +166,39 @@ def test_cwru_speeds_are_those_that_were_read_off_before(real_data: Path) -> Non
             near += abs(found.rpm - known[path.stem]) < 1.0  # 185: the mains at 240 and 360 Hz are the better comb
     assert certain >= 0.95 * len(paths)
     assert near >= certain - 1
+
+
+def shaky_spectrum() -> Lines:
+    """A spectrum of 30 s of noise with a shaft at 25 Hz in it."""
+    t = np.arange(int(30 * RATE)) / RATE
+    x = np.random.default_rng(2).standard_normal(t.size)
+    x += sum(0.05 * np.cos(2 * np.pi * 25 * k * t + k) for k in range(1, 9))
+    return Lines(hann_power(np.fft.rfft(x)), RATE / x.size, up_to_hz=RATE / 2)
+
+
+def test_chernoffs_bound_is_the_best_over_all_tilts() -> None:
+    lines = shaky_spectrum()
+    used = np.repeat(np.arange(13), 50)
+    total = np.tile(np.linspace(0, 25, 50), 13) * used
+    every = [u * total - m * used for u, m in zip(_TILTS, lines.log_mgf, strict=True)]
+    np.testing.assert_allclose(lines._exponent(total, used), np.maximum(np.max(every, axis=0), 0), atol=1e-9)
+
+
+@pytest.mark.parametrize("up_to_hz", [20.0, 100.0, 700.0])
+def test_lines_up_to_a_frequency_are_those_of_the_spectrum_cut_there(up_to_hz: float) -> None:
+    power = hann_power(np.fft.rfft(np.random.default_rng(3).standard_normal(120_000)))
+    whole = Lines(power, RATE / 120_000, up_to_hz=RATE / 2)
+    part, alone = whole.up_to(up_to_hz), Lines(power, RATE / 120_000, up_to_hz=up_to_hz)
+    assert part.score.shape == alone.score.shape
+    # the floor of the last half block is extrapolated where nothing is known beyond it
+    inside = slice(0, part.score.size - 2 * part.width)
+    np.testing.assert_array_equal(part.score[inside], alone.score[inside])
+    np.testing.assert_allclose(part.log_mgf, alone.log_mgf, atol=0.1)
+    assert whole.score.size > part.score.size
+    assert whole.up_to(0.0).search(10.0, 20.0).certainty == 0
+
+
+def test_a_comb_that_is_not_certain_enough_is_not_measured() -> None:
+    lines = shaky_spectrum()
+    assert lines.search(24.5, 25.5, certain=0.99) == lines.search(24.5, 25.5)
+    assert math.isnan(lines.search(17.0, 17.2, certain=0.99).rpm)

@@ -262,8 +262,9 @@ def _elsewhere(
     edges = np.geomspace(1 + tolerance, _WIDEST, _BANDS + 1)
     bands = [*itertools.pairwise(edges), *zip(1 / edges[1:], 1 / edges[:-1], strict=True)]
     best: dict[bool, Speed] = {False: NOTHING, True: NOTHING}
+    lines = Lines(power, bin_hz, up_to_hz=_TOP_ORDER * hz * _WIDEST)
     for low, high in bands:
-        found = Lines(power, bin_hz, up_to_hz=_TOP_ORDER * hz * high).search(hz * low, hz * high, searches=2 * _BANDS)
+        found = lines.up_to(_TOP_ORDER * hz * high).search(hz * low, hz * high, searches=2 * _BANDS, certain=_SURE)
         fast = found.rpm > _BEARING * hz * 60.0
         if found.certainty >= _SURE and found.evidence > best[fast].evidence:
             multiples = [found.rpm / 60.0 / mains for mains in mains_hz]

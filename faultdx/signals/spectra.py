@@ -223,13 +223,14 @@ def level(x: npt.ArrayLike) -> Level:
     non-finite signal.
     """
     signal = _channel(x)
-    scale = float(np.abs(signal).max())
+    scale = max(float(signal.max()), -float(signal.min()))
     if scale == 0:
         return Level(0.0, 0.0, math.nan, math.nan)
     y = signal / scale  # so that no fourth power overflows
-    y = y - y.mean()
-    rms, peak = float(np.sqrt(np.mean(y**2))), float(np.abs(y).max())
+    y -= y.mean()
+    peak = max(float(y.max()), -float(y.min()))
+    y *= y
+    rms = float(np.sqrt(y.mean()))
     if peak <= 1e-13:  # what is left of a constant is rounding
         return Level(0.0, 0.0, math.nan, math.nan)
-    z = y / rms
-    return Level(rms * scale, peak * scale, peak / rms, float(np.mean(z**4)))
+    return Level(rms * scale, peak * scale, peak / rms, float(np.dot(y, y)) / y.size / rms**4)

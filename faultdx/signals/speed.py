@@ -16,6 +16,7 @@ is what is left to 1. In a spectrum full of lines a comb means little, and so it
 
 from __future__ import annotations
 
+import copy
 import math
 from dataclasses import dataclass
 
@@ -38,6 +39,7 @@ _BINS_AT_ONCE = 1 << 13  # few enough to stay in the cache
 _ALIKE, _EXACT_DB = 0.85, 45.0
 _GRID = 200_000  # speeds in one search
 _TILTS = np.geomspace(0.01, 5.0, 20)  # u of Chernoff's bound, 1/dB
+_TILTED = np.exp(np.outer(np.arange(int(CEILING_DB) + 1), _TILTS))
 
 
 @dataclass(frozen=True)
@@ -100,13 +102,14 @@ class Lines:
         power = power[: int(min(up_to_hz / bin_hz + 2, power.size))].astype(np.float64)
         width = max(_FLOOR_BINS, round(_FLOOR_HZ / bin_hz))
         blocks = (power.size - 1) // width
+        self.power, self.width = power, width
         self.level_db = self.score = np.zeros(0)
+        self.steps = np.zeros(0, np.int64)
         if blocks < 2:
             return
         floor = quantile(power[1 : 1 + blocks * width].reshape(blocks, width), 0.5)
         centres = 1 + (np.arange(blocks) + 0.5) * width
         floor = np.maximum(np.interp(np.arange(power.size), centres, floor), 1e-30)
-        self.power = power
         level = 10.0 * np.log10(np.maximum(power / floor, 1.0))
         self.level_db = level
         # a line between two bins, or one that wanders, is seen from either side
@@ -114,18 +117,42 @@ class Lines:
         self.score = score.copy()
         np.maximum(self.score[1:], score[:-1], out=self.score[1:])
         np.maximum(self.score[:-1], score[1:], out=self.score[:-1])
-        # rounded up to whole dB, which can only lower the certainty
-        steps = np.ceil(self.score[int(_SLOWEST_HZ / bin_hz) :]).astype(np.int64)
+        self.steps = np.ceil(self.score).astype(np.int64)  # rounded up to whole dB, which can only lower the certainty
+        self._weigh()
+
+    def up_to(self, up_to_hz: float) -> Lines:
+        """Return the lines up to `up_to_hz` alone, to be weighed against their own surroundings."""
+        lines = copy.copy(self)
+        end = int(min(up_to_hz / self.bin_hz + 2, self.score.size))
+        if (end - 1) // self.width < 2:
+            end = 0
+        for name in ("power", "level_db", "score", "steps"):
+            setattr(lines, name, getattr(self, name)[:end])
+        if end:
+            lines._weigh()
+        return lines
+
+    def _weigh(self) -> None:
+        """Take the moment generating function of the scores, at each of `_TILTS`."""
+        steps = self.steps[int(_SLOWEST_HZ / self.bin_hz) :]
         share = np.bincount(steps, minlength=int(CEILING_DB) + 1) / max(steps.size, 1)
-        self.log_mgf = np.log(share @ np.exp(np.outer(np.arange(share.size), _TILTS)))
+        self.log_mgf = np.log(share @ _TILTED)
 
     def search(
-        self, low_hz: float, high_hz: float, *, harmonics: int = HARMONICS, skip: int = 0, searches: int = 1
+        self,
+        low_hz: float,
+        high_hz: float,
+        *,
+        harmonics: int = HARMONICS,
+        skip: int = 0,
+        searches: int = 1,
+        certain: float = 0.0,
     ) -> Speed:
         """Return the best comb whose rate is between low_hz and high_hz.
 
         skip : leave out the harmonics that this divides (0: none), which another comb would explain
         searches : how many like this one are made for one answer, each of which may be misled by chance
+        certain : a comb that is less certain than this is not worth measuring: NOTHING is returned
         """
         low_hz = max(low_hz, _SLOWEST_HZ)
         orders = _orders(harmonics, skip)
@@ -142,12 +169,14 @@ class Lines:
         total, used = seen.sum(axis=1), inside.sum(axis=1)
         exponent = self._exponent(total, used)
         most = float(exponent.max())
+        evidence = max(most - math.log(searches * count), 0.0)
+        if -math.expm1(-evidence) < certain:
+            return NOTHING
         # Among combs as likely, the one whose lines are in their very bins: beside that of a shaft at 1796 rpm stands
         # one of the mains, at 1800.
         alike = np.flatnonzero(exponent >= _ALIKE * most)
         exact = np.where(inside[alike], self.level_db[np.minimum(bins[alike], top)], 0.0)
         best = int(alike[np.argmax(np.minimum(exact, _EXACT_DB).sum(axis=1))])
-        evidence = max(most - math.log(searches * count), 0.0)
         level = float(total[best]) / max(int(used[best]), 1)
         return self._measured(float(rates[best]), orders, evidence, level)
 
@@ -159,10 +188,10 @@ class Lines:
 
     def _exponent(self, total: Array, used: npt.NDArray[np.int64]) -> Array:
         """Return minus the logarithm of Chernoff's bound, shape (rates,)."""
-        exponent = np.zeros(total.size)
-        for tilt, log_mgf in zip(_TILTS, self.log_mgf, strict=True):
-            np.maximum(exponent, tilt * total - log_mgf * used, out=exponent)
-        return exponent
+        # u S - K log M(u) is concave in u: from one u to the next it rises as long as S / K is above this slope
+        slope = np.diff(self.log_mgf) / np.diff(_TILTS)
+        tilt = np.searchsorted(slope, total / np.maximum(used, 1))
+        return np.asarray(np.maximum(_TILTS[tilt] * total - self.log_mgf[tilt] * used, 0.0))
 
     def _measured(self, rate_hz: float, orders: npt.NDArray[np.int64], evidence: float, level: float) -> Speed:
         """Refine the rate by the harmonics' own peaks: least squares of f_k = k f, each weighted alike."""
