@@ -1,16 +1,18 @@
 # `make` alone prints the targets. Every target sets up .venv itself.
 PYTHON ?= python3
 VENV := .venv
+GATEWAY := .venv-gateway
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format docs bench clean
+.PHONY: help install demo test gateway check format docs bench clean
 
 help:
 	@echo "make install   create .venv with everything a developer needs"
 	@echo "make demo      simulate a bearing rig and a gearbox, train, diagnose unseen machines (a few minutes)"
 	@echo "make test      run the tests (no network; real recordings are used where they are there)"
+	@echo "make gateway   the tests of diagnose in an environment that has what diagnose needs and no more (no torch)"
 	@echo "make check     lint, format check, types, and whether the generated docs are up to date"
 	@echo "make format    format and fix the code"
 	@echo "make docs      generate docs/cli.md from the command line"
@@ -30,6 +32,15 @@ demo: install
 test: install
 	$(BIN)/python -m pytest -q
 
+# Built as a wheel, as a user gets it; the tests drive its command from the other environment.
+gateway: install
+	rm -rf $(GATEWAY)
+	$(PYTHON) -m venv $(GATEWAY)
+	$(GATEWAY)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt .
+	@du -sh $(GATEWAY)/lib/python*/site-packages
+	FAULTDX_COMMAND="$(CURDIR)/$(GATEWAY)/bin/faultdx" $(BIN)/python -m pytest -q \
+		tests/test_gateway.py tests/test_cli_streams.py tests/test_outputs.py
+
 check: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -48,5 +59,5 @@ bench: install
 	$(BIN)/python benchmarks/start_up.py
 
 clean:
-	rm -rf $(VENV) demo build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(GATEWAY) demo build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from helpers import TINY, Trained, faultdx
+from helpers import TINY, TRAINER, Trained, faultdx
 from hypothesis import settings
 
 # The same examples in every run, whatever the machine's load; HYPOTHESIS_PROFILE=default searches for others.
@@ -50,7 +50,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     }
     said = {}
     for name, command in commands.items():
-        ran = faultdx(*command)
+        ran = faultdx(*command, command=TRAINER)
         assert ran.code == 0, (name, ran.err)
         said[name] = (ran.out, ran.err)
     return Trained(rig, prepared, run, unseen, said)

@@ -8,11 +8,12 @@ import json
 import math
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -20,7 +21,10 @@ from typing import Any
 
 from faultdx.cli import app, console
 
-FAULTDX = (sys.executable, "-m", "faultdx")
+# The command that trains, and the one that is tested: FAULTDX_COMMAND names one that is installed elsewhere, as on a
+# gateway without torch (make gateway).
+TRAINER = (sys.executable, "-m", "faultdx")
+FAULTDX = tuple(shlex.split(os.environ.get("FAULTDX_COMMAND", ""))) or TRAINER
 # A tiny training that says nothing about accuracy: it only has to end, and soon.
 TINY = (
     *("--epochs", "3", "--batch", "16", "--set", "epoch_steps=20", "--noise", "gaussian", "--snr", "0:10"),
@@ -71,11 +75,12 @@ def faultdx(
     stdin: bytes | int | None = None,
     env: Mapping[str, str] | None = None,
     stdout: int = subprocess.PIPE,
+    command: Sequence[str] = FAULTDX,
 ) -> Ran:
     """Run the command line as a process of its own; stdin: bytes to pipe in, or a descriptor."""
     how: dict[str, Any] = {"input": stdin} if isinstance(stdin, bytes) else {"stdin": stdin or subprocess.DEVNULL}
     done = subprocess.run(
-        [*FAULTDX, *args],
+        [*command, *args],
         cwd=cwd,
         env=environment(**(env or {})),
         stdout=stdout,

@@ -44,10 +44,12 @@ def download(
     """
     from faultdx import downloads
     from faultdx.errors import ConfigError
+    from faultdx.extras import require
     from faultdx.transfer import Limits
 
     if name != "cwru":
         raise ConfigError(f"{console.one_line(name)!r} is no data set that can be downloaded: cwru is")
+    require(("pooch",), what="download")
     chosen = downloads.cwru_files(sets or downloads.DEFAULT_SETS)
     plan = downloads.plan(chosen, to, base_url=base_url or downloads.CWRU_FILES, overwrite=overwrite)
     for line in downloads.CWRU_TERMS:

@@ -29,6 +29,9 @@ def simulate(
 
     Each specimen has its own resonances, severity, phases and level, so that a split by specimen means something.
     """
+    from faultdx.extras import require
+
+    require(("scipy",) if mat == "5" else (), what="simulate")
     from faultdx.simulation.rig import simulate as run
     from faultdx.simulation.writing import write_rig
 

@@ -57,6 +57,9 @@ def train(
     Noise of all three kinds at random SNR is drawn fresh for every batch. The epoch is chosen on noisy validation
     segments; the test segments are used once, for the scores at the end.
     """
+    from faultdx.extras import require
+
+    require(("torch", "onnx", "onnxscript", "safetensors", "tomli_w", "matplotlib"), what="train")
     from faultdx.config import TrainConfig, load
     from faultdx.errors import ConfigError
 
