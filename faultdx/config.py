@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tomllib
 import types
 import typing
 from collections.abc import Mapping, Sequence
@@ -284,6 +283,8 @@ def load(
 
 
 def _section(file: str | os.PathLike[str], section: str) -> Mapping[str, Any]:
+    import tomllib
+
     try:
         content = tomllib.loads(Path(file).read_text(encoding="utf-8"))
     except OSError as error:

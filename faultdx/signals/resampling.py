@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
 from math import gcd
 
 import numpy as np
@@ -15,8 +14,8 @@ from faultdx.errors import ConfigError
 _ATTENUATION_DB = 80.0
 _PASSBAND = 0.90
 _FARTHEST = 2000
-_EXACT = Fraction(1, 100_000)
-_SAME_RATE = Fraction(1, 10_000)  # two clocks that say one rate; a line moves by 0.01 %, less than any slip
+_EXACT = 1e-5
+_SAME_RATE = 1e-4  # two clocks that say one rate; a line moves by 0.01 %, less than any slip
 _BLOCK = 1 << 21  # products computed at once: bounds the memory, not the result
 
 
@@ -27,13 +26,15 @@ def ratio(from_hz: float, to_hz: float) -> tuple[int, int]:
     """
     if not (0 < from_hz < np.inf and 0 < to_hz < np.inf):
         raise ConfigError(f"cannot resample from {from_hz:g} Hz to {to_hz:g} Hz: both must be above 0")
+    if abs(to_hz - from_hz) <= _SAME_RATE * max(from_hz, to_hz):
+        return 1, 1
+    from fractions import Fraction  # it loads decimal, which most records do without
+
     wanted = Fraction(to_hz) / Fraction(from_hz)
     small = min(wanted, 1 / wanted)
     if small < Fraction(1, _FARTHEST):
         raise ConfigError(f"cannot resample from {from_hz:g} Hz to {to_hz:g} Hz: the rates are too far apart")
     limit = 256
-    if 1 - small <= _SAME_RATE:
-        return 1, 1
     while abs((fraction := small.limit_denominator(limit)) / small - 1) > _EXACT:
         limit *= 2  # the error is below 1 / limit, so this ends
     down, up = (fraction.denominator, fraction.numerator)
