@@ -5,7 +5,8 @@ Numpy only: the model is anything with `probabilities(segments)`, so that traini
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -24,6 +25,32 @@ class Classifier(Protocol):
     def probabilities(self, segments: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
         """(segments, channels, samples) -> (segments, classes)."""
         ...
+
+
+class Logits(Protocol):
+    """What can be evaluated with a temperature."""
+
+    def logits(self, segments: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+        """(segments, channels, samples) -> (segments, classes)."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Condition:
+    """What is scored: `rows` of the prepared file, with noise of `kind` at `snr_db` added, or as they are.
+
+    in_file : the noise is in the file, and nothing is added
+    """
+
+    rows: npt.NDArray[np.int64]
+    kind: str = ""
+    snr_db: float = float("inf")
+    in_file: bool = False
+
+    @property
+    def name(self) -> str:
+        """ "clean", "gaussian -4 dB"."""
+        return f"{self.kind} {self.snr_db:g} dB" if self.kind else "clean"
 
 
 def with_noise(
@@ -116,3 +143,67 @@ def _score_rows(
             x = with_noise(x, kind=kind, snr_db=snr_db, seed=seed, record=record[part], start=start[part])
         found.append(model.probabilities(x))
     return score(np.concatenate(found), label, record, prepared.classes)
+
+
+def conditions_of(
+    prepared: Prepared, rows: npt.NDArray[np.int64], *, noise: Sequence[str] = (), snr_db: Sequence[float] = ()
+) -> list[Condition]:
+    """Return what `rows` are scored under: clean, then each kind of noise at each SNR; or the file's own noise.
+
+    rows : ascending; without any there is no condition
+    """
+    if not rows.size:
+        return []
+    if prepared.has_noise:
+        copies = [Condition(rows[mask[rows]], kind, snr, in_file=True) for kind, snr, mask in prepared.noise_copies()]
+        return [condition for condition in copies if condition.rows.size]
+    return [Condition(rows), *(Condition(rows, kind, float(snr)) for kind in noise for snr in snr_db)]
+
+
+def logits_under(
+    model: Logits,
+    prepared: Prepared,
+    conditions: Sequence[Condition],
+    *,
+    seed: int = 0,
+    progress: Callable[[int, int], None] = lambda _done, _total: None,
+) -> list[npt.NDArray[np.float32]]:
+    """Return the logits (segments, classes) of each condition; only a batch of segments is in memory at a time.
+
+    The noise is that of `with_noise`: a segment's depends on nothing but (seed, record, start, kind, SNR).
+    """
+    found: list[list[npt.NDArray[np.float32]]] = [[] for _ in conditions]
+    total, done = sum(len(c.rows) for c in conditions), 0
+    shared: dict[bytes, list[int]] = {}  # conditions of the same rows: what is read once
+    for i, condition in enumerate(conditions):
+        shared.setdefault(condition.rows.tobytes(), []).append(i)
+    for members in shared.values():
+        rows = conditions[members[0]].rows
+        for at in range(0, len(rows), _BATCH):
+            part = rows[at : at + _BATCH]
+            clean = prepared.segments(part)
+            for i in members:
+                x, condition = clean, conditions[i]
+                if condition.kind and not condition.in_file:
+                    x = with_noise(
+                        x, kind=condition.kind, snr_db=condition.snr_db, seed=seed,
+                        record=prepared.record[part], start=prepared.start[part],
+                    )  # fmt: skip
+                found[i].append(model.logits(x).astype(np.float32))
+                done += len(part)
+                progress(done, total)
+    return [np.concatenate(parts) for parts in found]
+
+
+def calibration_conditions(
+    prepared: Prepared, rows: npt.NDArray[np.int64], *, noise: Sequence[str], snr_db: Sequence[float]
+) -> list[Condition]:
+    """Return what a temperature is fitted under: `rows` clean, and once with each kind of noise, the SNRs taking turns.
+
+    One temperature has to serve whatever noise comes, so it is fitted on all of it, at the cost of a few passes.
+    """
+    if prepared.has_noise or not snr_db or not rows.size:
+        return conditions_of(prepared, rows)
+    turns = [rows[i :: len(snr_db)] for i in range(len(snr_db))]
+    noisy = [Condition(t, kind, float(s)) for kind in noise for t, s in zip(turns, snr_db, strict=True) if t.size]
+    return [Condition(rows), *noisy]

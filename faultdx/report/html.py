@@ -28,8 +28,8 @@ _MAX_CLASSES = 12  # drawn one by one; the rest is summed
 _MAX_STEPS = 200  # of a class's probability over time
 _FEW_SAMPLES = 16  # below these a picture shows nothing
 
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
-_CSS = """
+POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+CSS = """
 :root{color-scheme:light dark;--ink:#1b1f24;--soft:#57606a;--paper:#fff;--edge:#d8dee4;--line:#1f5fa8;--grid:#d8dee4;
 --mark:#b4461a;--bad:#b3261e;--good:#1a7037;--doubt:#8a5a00;--none:#57606a}
 @media screen and (prefers-color-scheme:dark){:root{--ink:#e6e9ee;--soft:#9aa4b0;--paper:#14171c;--edge:#333a44;
@@ -78,14 +78,15 @@ def render(diagnosis: Diagnosis, *, model_info: Mapping[str, Any]) -> str:
         *_signal(diagnosis),
         _table_section("Evidence", flat(plain({k: v for k, v in diagnosis.evidence.items() if k != "levels"}))),
         _quality(diagnosis),
+        _table_section("Likeness to the training records", text.familiarity_rows(diagnosis, model_info=model_info)),
         _section("What this report does not say", _list(text.limits(diagnosis, model_info=model_info))),
         _provenance(diagnosis, model_info),
     ]
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{_text(text.headline(diagnosis)[1])}: {_text(diagnosis.file)}</title>\n<style>{_CSS}</style>\n"
+        f"<title>{_text(text.headline(diagnosis)[1])}: {_text(diagnosis.file)}</title>\n<style>{CSS}</style>\n"
         "</head>\n<body>\n" + "\n".join(part for part in sections if part) + "\n</body>\n</html>\n"
     )
 

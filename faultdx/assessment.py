@@ -1,0 +1,313 @@
+"""One or more trained runs and a prepared file -> an evaluation: the mapping of schema faultdx.evaluation/1.
+
+The exported network is what is scored, with onnxruntime, as a plant would run it. Several runs (seeds of one model on
+one file) are scored on the same segments under the same noise; every figure is then their mean.
+"""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from faultdx import __version__, scoring
+from faultdx.dataset import Prepared, open_prepared
+from faultdx.errors import ConfigError, DatasetError
+from faultdx.evaluation import calibration_conditions, conditions_of, logits_under
+from faultdx.files import show
+from faultdx.inference import Network, model_folder
+from faultdx.provenance import Honesty, default_side, honesty, rows_of, seen_in
+from faultdx.signals.noise import KINDS
+from faultdx.tallies import BY, UNITS, Layout, entry, groups_of, layout_of, score_logits, table_of
+from faultdx.voting import fit_temperature
+
+SCHEMA = "faultdx.evaluation/1"
+SNR_DB = tuple(float(s) for s in range(-10, 11, 2))
+_CALIBRATION_SEED = 1  # added to the seed: the temperature sees other noise than the scores
+
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked of a model. Raises ConfigError with every problem.
+
+    side : "test", "val" or "all"; "": test, and all of a file of which nothing was seen in training
+    noise, snr_db : added at exactly this SNR to every segment, besides the segments as they are; None: all kinds, or
+        nothing where the file holds noise of its own
+    by : breakdowns of the accuracy; (): the grade and the condition, where they are known
+    unit : what the intervals take for independent: "record" or "specimen"
+    seed : of the noise and of the bootstrap
+    """
+
+    side: str = ""
+    noise: tuple[str, ...] | None = None
+    snr_db: tuple[float, ...] = SNR_DB
+    by: tuple[str, ...] = ()
+    unit: str = "record"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        found = [f"side {self.side!r}: one of test, val, all"] if self.side not in ("", "test", "val", "all") else []
+        found += [f"noise {k!r}: one of {', '.join(KINDS)}, or none" for k in self.noise or () if k not in KINDS]
+        found += [f"snr {s:g} must be within -60 to 100 dB" for s in self.snr_db if not -60 <= s <= 100]
+        found += [f"by {name!r}: one of {', '.join(BY)}" for name in self.by if name not in BY]
+        found += [f"resample {self.unit!r}: one of {', '.join(UNITS)}"] if self.unit not in UNITS else []
+        found += ["noise needs an SNR"] if self.noise and not self.snr_db else []
+        if found:
+            raise ConfigError("; ".join(found))
+
+
+def run_folders(path: str | Path) -> list[Path]:
+    """Return the run folder or model folder that `path` is, or the run folders in it, by name (seeds of one model).
+
+    Raises ModelError where there is none.
+    """
+    folder = Path(path)
+    if folder.is_dir() and not any((folder / name).is_file() for name in ("model.json", "model/model.json")):
+        inside = sorted(child for child in folder.iterdir() if (child / "model" / "model.json").is_file())
+        if inside:
+            return inside
+    model_folder(folder)
+    return [folder]
+
+
+def top_folder(run: str | Path) -> Path:
+    """Return the run folder that a model folder belongs to; `run` itself where it belongs to none."""
+    folder = Path(run)
+    inside = folder.resolve()
+    return inside.parent if inside.name == "model" and (inside.parent / "run.json").is_file() else folder
+
+
+def training_file(run: str | Path) -> Path | None:
+    """Return the prepared file that the run's config.toml names; None where it names none."""
+    try:
+        named = tomllib.loads((top_folder(run) / "config.toml").read_text("utf-8"))["train"]["dataset"]
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        return None
+    return Path(named) if isinstance(named, str) and named else None
+
+
+def evaluate(
+    run: str | Path,
+    data: str | Path | None = None,
+    *,
+    question: Question | None = None,
+    threads: int = 1,
+    progress: Progress = lambda _what, _done, _total: None,
+) -> dict[str, Any]:
+    """Return the evaluation of a run, or of the runs in a folder: plain JSON values (faultdx/schema/evaluation-1.json).
+
+    data : a prepared file; by default the one that it was trained on
+
+    Raises ModelError, DatasetError, ConfigError.
+    """
+    q = question or Question()
+    runs = run_folders(run)
+    networks = [Network.open(folder, threads=threads) for folder in runs]
+    digest = _one_training(runs, networks)
+    known = training_file(runs[0])
+    source = _source(runs[0], data, known)
+    with open_prepared(source) as prepared:
+        same = prepared.digest == digest
+        if data is None and not same:
+            raise DatasetError(
+                f"{show(source)}: is not the file that {show(runs[0])} was trained on any more (another digest): "
+                "name the file to evaluate on as DATA"
+            )
+        prepared.verify()
+        for network in networks:
+            _check_fit(prepared, network)
+        if q.noise and prepared.has_noise:
+            raise ConfigError(f"{show(source)}: holds noise already and is scored with that: leave out --noise")
+        seen = None if same else seen_in(known, digest)
+        side = q.side or default_side(prepared, seen, same_file=same)
+        told = honesty(prepared, side, seen, same_file=same)
+        return _evaluation(prepared, side, told, runs, networks, q, progress)
+
+
+def _evaluation(
+    prepared: Prepared,
+    side: str,
+    told: Honesty,
+    runs: Sequence[Path],
+    networks: Sequence[Network],
+    q: Question,
+    progress: Progress,
+) -> dict[str, Any]:
+    noise, rows = (KINDS if q.noise is None else q.noise), rows_of(prepared, side)
+    conditions = conditions_of(prepared, rows, noise=noise, snr_db=q.snr_db)
+    if not conditions:
+        raise DatasetError(f"{show(prepared.path)}: has no segments on its {side} side: another --side, or --side all")
+    table = table_of(prepared, rows, unit=q.unit)
+    groups = groups_of(prepared, rows, table, q.by)
+    first = networks[0]
+    layouts = [layout_of(prepared, c, first.classes, table, unit=q.unit) for c in conditions]
+    healthy = np.array([name in first.info["healthy"] for name in first.classes])
+    scored, temperatures, source = [], [], ""
+    for i, network in enumerate(networks):
+        t, source = _temperature(network, prepared, noise, q, same_file=told.same_file)
+        what = f"scoring: run {i + 1} of {len(runs)}" if len(runs) > 1 else "scoring"
+        found = logits_under(network, prepared, conditions, seed=q.seed, progress=_named(progress, what))
+        scored.append(
+            [
+                score_logits(z, layout, temperature=t, healthy=healthy, groups=groups)
+                for z, layout in zip(found, layouts, strict=True)
+            ]
+        )
+        temperatures.append(t)
+    entries = []
+    for i, (condition, layout) in enumerate(zip(conditions, layouts, strict=True)):
+        mine = [each[i] for each in scored]
+        entries.append(entry(condition, layout, mine, classes=first.classes, groups=groups, seed=q.seed))
+        progress("intervals", i + 1, len(conditions))
+    return {
+        "schema": SCHEMA,
+        "faultdx_version": __version__,
+        "honesty": {
+            "kind": told.kind,
+            "level": show(told.level),
+            "leaks": told.leaks,
+            "same_file": told.same_file,
+            "notes": [show(note) for note in (*told.notes, *_doubts(layouts[0], table, healthy, q))],
+        },
+        "runs": [_run(*each) for each in zip(runs, networks, temperatures, strict=True)],
+        "data": {
+            "path": show(prepared.path),
+            "digest": prepared.digest,
+            "side": side,
+            "segments": len(rows),
+            "records": len(layouts[0].number),
+            "specimens": len({str(table["specimen"][r]) for r in layouts[0].number} - {""}),
+            "classes": [show(name) for name in first.classes],
+            "healthy": [show(name) for name in first.info["healthy"]],
+            "sampling_rate_hz": prepared.sampling_rate_hz,
+            "segment_samples": prepared.segment,
+            "noise_in_file": prepared.has_noise,
+        },
+        "settings": {
+            "noise": [] if prepared.has_noise else list(noise),
+            "snr_db": [] if prepared.has_noise or not noise else list(q.snr_db),
+            "seed": q.seed,
+            "unit": q.unit,
+            "resamples": scoring.RESAMPLES,
+            "interval": scoring.LEVEL,
+            "bins": scoring.BINS,
+            "temperature_from": source,
+        },
+        "conditions": entries,
+    }
+
+
+def _named(progress: Progress, what: str) -> Callable[[int, int], None]:
+    return lambda done, total: progress(what, done, total)
+
+
+def _one_training(runs: Sequence[Path], networks: Sequence[Network]) -> str:
+    """Return the digest of the file that all were trained on, "" where it is not recorded. Raises ConfigError."""
+    asked = [(_inside(n, "trained_on", "digest"), n.classes, n.channels, n.info["healthy"]) for n in networks]
+    for folder, mine in zip(runs, asked, strict=True):
+        if mine != asked[0]:
+            raise ConfigError(
+                f"{show(folder)}: was trained on another file than {show(runs[0])}, so they are no seeds of one model: "
+                "evaluate them one by one"
+            )
+    return asked[0][0]
+
+
+def _source(run: Path, data: str | Path | None, known: Path | None) -> Path:
+    if data is not None:
+        return Path(data)
+    if known is None:
+        raise ConfigError(f"{show(run)}: does not say what it was trained on: name a prepared file as DATA")
+    if not known.is_file():
+        raise DatasetError(
+            f"{show(known)}: no such file, and {show(run)} was trained on it: name the prepared file as DATA"
+        )
+    return known
+
+
+def _check_fit(prepared: Prepared, network: Network) -> None:
+    """Raise DatasetError where the segments are not what the network takes, or hold classes that it does not know."""
+    found = []
+    if abs(prepared.sampling_rate_hz - network.sampling_rate_hz) > 1e-6 * network.sampling_rate_hz:
+        found.append(f"{prepared.sampling_rate_hz:g} Hz, not {network.sampling_rate_hz:g} Hz (prepare --rate)")
+    if prepared.segment != network.segment:
+        found.append(f"segments of {prepared.segment} samples, not {network.segment} (prepare --segment)")
+    if len(prepared.channels) != len(network.channels):
+        found.append(f"{len(prepared.channels)} channels, not {len(network.channels)} (prepare --channel)")
+    if prepared.config["normalize"] != network.info["normalization"]:
+        said, wanted = prepared.config["normalize"], network.info["normalization"]
+        found.append(f"normalised {said!r}, not {wanted!r} (prepare --normalize)")
+    there = {prepared.classes[k] for k in np.unique(prepared.label)}
+    strange = sorted(there - set(network.classes))
+    if strange:
+        named, knows = ", ".join(map(show, strange[:8])), ", ".join(map(show, network.classes[:12]))
+        found.append(f"classes that the model does not know: {named} (it knows {knows}; prepare --labels)")
+    if found:
+        raise DatasetError(f"{show(prepared.path)}: does not fit the model {network.where}: {'; '.join(found)}")
+
+
+def _temperature(
+    network: Network, prepared: Prepared, noise: Sequence[str], q: Question, *, same_file: bool
+) -> tuple[float, str]:
+    """Return the temperature and where it comes from."""
+    rows = prepared.rows("val")
+    if not same_file:
+        return network.temperature, "the model's own: these are not the data that it was trained on"
+    if not rows.size:
+        return network.temperature, "the model's own: the file has no validation segments"
+    conditions = calibration_conditions(prepared, rows, noise=noise, snr_db=q.snr_db)
+    z = np.concatenate(logits_under(network, prepared, conditions, seed=q.seed + _CALIBRATION_SEED))
+    label = np.concatenate([prepared.label[c.rows] for c in conditions])
+    to_model = np.array([network.classes.index(name) for name in prepared.classes])
+    under = "with the noise of the file" if prepared.has_noise else f"clean and under {', '.join(noise) or 'no noise'}"
+    return fit_temperature(z, to_model[label]), f"fitted on the validation segments of the file, {under}"
+
+
+def _doubts(layout: Layout, table: Any, healthy: Any, q: Question) -> list[str]:
+    """Return what the intervals and the figures do not show."""
+    out = []
+    names = [str(table["specimen"][r]) for r in layout.number]
+    specimens = len(set(names) - {""})
+    if layout.units < scoring.FEW:
+        out.append(
+            f"the intervals rest on {layout.units} {q.unit}{'s' * (layout.units != 1)}: those of shares are wide, and "
+            "those of macro-F1, calibration and AURC too narrow"
+        )
+    if q.unit == "record" and all(names) and specimens < len(names):
+        out.append(
+            f"the {len(names)} records come from {specimens} specimens, and the intervals say nothing about other "
+            "specimens (--resample specimen)"
+        )
+    if not healthy[layout.label].any():
+        out.append("no healthy segments: false alarms are not defined")
+    return out
+
+
+def _inside(network: Network, key: str, name: str) -> str:
+    """Return a text of model.json that nothing else has checked."""
+    found = network.info.get(key)
+    return str(found.get(name) or "") if isinstance(found, dict) else ""
+
+
+def _run(folder: Path, network: Network, temperature: float) -> dict[str, Any]:
+    try:
+        seed = json.loads((top_folder(folder) / "run.json").read_text("utf-8"))["seed"]
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        seed = None
+    return {
+        "path": show(folder),
+        "name": show(str(network.info.get("name", ""))),
+        "digest": network.digest,
+        "network": show(_inside(network, "network", "name")),
+        "seed": seed if isinstance(seed, int) else None,
+        "trained_on": show(_inside(network, "trained_on", "digest")),
+        "temperature": round(temperature, 6),
+        "own_temperature": network.temperature,
+    }
