@@ -3,29 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import warnings
-from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import torch
 
-from faultdx.files import atomic_write
 from faultdx.networks.drsn import Network, multiply_adds, parameter_count
+from faultdx.networks.lifted import Lifted
+from faultdx.portable import to_json, write_model
 
-
-class _WithFeatures(torch.nn.Module):
-    """(B, C, L) -> logits (B, K) and the pooled features (B, width) that lead to them."""
-
-    def __init__(self, network: Network) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, segments: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        features = self.network.features(segments)
-        return self.network.fc(features), features
+__all__ = ["network_info", "to_json", "to_onnx", "to_safetensors", "weight_digests", "write_model"]
 
 
 def to_onnx(network: Network) -> bytes:
@@ -39,7 +27,7 @@ def to_onnx(network: Network) -> bytes:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # deprecations inside the exporter
             program = torch.onnx.export(
-                _WithFeatures(network).eval(),
+                Lifted(network).eval(),
                 (example,),
                 dynamo=True,
                 verbose=False,
@@ -86,16 +74,3 @@ def weight_digests(onnx: bytes, safetensors: bytes) -> dict[str, str]:
         "onnx_sha256": hashlib.sha256(onnx).hexdigest(),
         "safetensors_sha256": hashlib.sha256(safetensors).hexdigest(),
     }
-
-
-def write_model(folder: Path, *, onnx: bytes, safetensors: bytes, info: Mapping[str, Any], card: str) -> None:
-    """Write the model folder, model.json last: it holds the digests of the others, so a half-copied folder shows."""
-    atomic_write(folder / "model.onnx", onnx)
-    atomic_write(folder / "model.safetensors", safetensors)
-    atomic_write(folder / "MODEL_CARD.md", card)
-    atomic_write(folder / "model.json", to_json(info))
-
-
-def to_json(info: Mapping[str, Any]) -> str:
-    """Return model.json's text: readable, the same for the same model."""
-    return json.dumps(info, indent=2, ensure_ascii=True, allow_nan=False) + "\n"

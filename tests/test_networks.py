@@ -26,6 +26,7 @@ from faultdx.networks.architecture import (
     architecture,
 )
 from faultdx.networks.drsn import Network, build, multiply_adds, parameter_count, standardize
+from faultdx.networks.lifted import Lifted, shrink
 from faultdx.networks.units import BatchNorm, Excitation, ResidualUnit, Thresholds, soft_threshold
 from faultdx.training import logits
 
@@ -290,6 +291,32 @@ def test_soft_threshold_is_sign_times_what_exceeds(r: float, tau: float) -> None
     value = soft_threshold(torch.tensor(r), torch.tensor(tau)).item()
     assert value == pytest.approx(np.sign(r) * max(abs(r) - tau, 0.0), rel=1e-6)
     assert value == pytest.approx(r - min(max(r, -tau), tau), rel=1e-4, abs=1e-4)
+
+
+def test_the_exported_soft_threshold_is_the_trained_one_bit_for_bit() -> None:
+    g = torch.Generator().manual_seed(3)
+    r = torch.randn(4, 8, 500, generator=g)
+    r[0, 0, :4] = torch.tensor([0.0, -0.0, 1.0, -1.0])
+    tau = torch.rand(4, 8, 1, generator=g)
+    tau[0, 0] = 1.0
+    assert torch.equal(shrink(r, tau), soft_threshold(r, tau))
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_the_exported_form_is_the_same_network(name: str) -> None:
+    dims = architecture(name, channels=2, classes=5)
+    network = shaken(dims, seed=3)
+    before = {k: v.clone() for k, v in network.state_dict().items()}
+    x = random_segments(dims, 7)
+    lifted = Lifted(network)
+    with torch.inference_mode():
+        logits, features = lifted(x)
+        torch.testing.assert_close(logits, network(x), rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(features, network.features(x), rtol=1e-4, atol=1e-4)
+    wide = all(w % 8 == 0 for w in (network.dims.stem_channels, *network.dims.widths))
+    assert any(isinstance(m, torch.nn.Conv2d) for m in lifted.modules()) == wide
+    assert all(torch.equal(before[k], v) for k, v in network.state_dict().items())
+    assert not any(isinstance(m, torch.nn.Conv2d) for m in network.modules())
 
 
 def test_soft_threshold_has_derivative_zero_or_one() -> None:

@@ -95,10 +95,15 @@ def one_line(text: str) -> str:
 Step = Callable[[str, int, int], None]
 
 
+def progress_is_shown() -> bool:
+    """Whether somebody watches: stderr is a terminal, and --quiet was not said."""
+    return not Settings.quiet and sys.stderr is not None and sys.stderr.isatty()
+
+
 @contextlib.contextmanager
 def progress() -> Iterator[Step]:
     """Give a function (what, done, total) that draws a bar on a terminal, and does nothing anywhere else."""
-    if Settings.quiet or sys.stderr is None or not sys.stderr.isatty():
+    if not progress_is_shown():
         yield lambda _what, _done, _total: None
         return
     from rich.console import Console
@@ -170,8 +175,39 @@ def stop_flag() -> Iterator[Callable[[], int]]:
             signal.signal(number, old)
 
 
+def _occupy_descriptors() -> None:
+    """Put /dev/null where a standard stream was closed.
+
+    Else the next file that is opened gets its number, and what a library writes to descriptor 2 lands in that file.
+    """
+    with contextlib.suppress(OSError):
+        number = os.open(os.devnull, os.O_RDWR)
+        while number <= 2:
+            number = os.open(os.devnull, os.O_RDWR)
+        os.close(number)
+
+
+def _is_of_stdout(error: Exception) -> bool:
+    """Tell whether stdout could not be written, by Typer (the help) or rich (a table): they write no files."""
+    frame = error.__traceback__
+    while frame is not None and frame.tb_next is not None:
+        frame = frame.tb_next
+    where = "" if frame is None else str(frame.tb_frame.f_globals.get("__name__", ""))
+    return isinstance(error, OSError) and where.partition(".")[0] in {"typer", "click", "rich"}
+
+
+def _missing(error: ModuleNotFoundError) -> str:
+    """Return what to say of a package that an extra brings, '' of any other."""
+    from faultdx.extras import sentence
+
+    return sentence(error.name or "", what="this")
+
+
 def run(app: Callable[[], Any]) -> None:
     """Run the command line: every way out of it is an exit code and at most one line on stderr."""
+    _occupy_descriptors()
+    # numpy's linear algebra: arrays of this size gain nothing from a second thread and lose much to a busy neighbour
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     for stream in (sys.stdout, sys.stderr):
         if stream is not None and hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
@@ -185,6 +221,10 @@ def run(app: Callable[[], Any]) -> None:
         raise SystemExit(error.exit_code) from None
     except Stopped as stopped:
         raise SystemExit(128 + stopped.signum) from None
+    except SystemExit as end:
+        if isinstance(end.__context__, BrokenPipeError):  # Typer ends so when nobody reads its help, with 1
+            raise SystemExit(PIPE_CLOSED) from None
+        raise
     except BrokenPipeError:
         _silence(sys.stdout)
         raise SystemExit(PIPE_CLOSED) from None
@@ -192,6 +232,13 @@ def run(app: Callable[[], Any]) -> None:
         say("faultdx: error: out of memory; fewer records at once, or a larger machine")
         raise SystemExit(INTERNAL) from None
     except Exception as error:
+        if _is_of_stdout(error):
+            _silence(sys.stdout)
+            say(f"faultdx: error: standard output: cannot be written: {one_line(str(error))}")
+            raise SystemExit(NOT_WRITTEN) from None
+        if isinstance(error, ModuleNotFoundError) and (missing := _missing(error)):
+            say(f"faultdx: error: {missing}")
+            raise SystemExit(USAGE) from None
         say(f"faultdx: internal error: {type(error).__name__}: {one_line(str(error))}")
         if Settings.verbose or os.environ.get("FAULTDX_DEBUG"):
             say(traceback.format_exc())

@@ -93,7 +93,7 @@ def standardize(x: Tensor) -> Tensor:
     x = x - x.mean(dim=2, keepdim=True)
     # clamped, not "+ 1e-12": the ONNX exporter takes so small a summand for zero and leaves it out; before the root,
     # which has no derivative at 0
-    return x / x.square().mean(dim=2, keepdim=True).clamp(min=1e-24).sqrt()
+    return x / (x * x).mean(dim=2, keepdim=True).clamp(min=1e-24).sqrt()
 
 
 def build(dims: Architecture, *, seed: int = 0) -> Network:

@@ -5,6 +5,7 @@ Shapes: B segments, C channels, * positions: (B, C, L) in time, or (B, C, F, T) 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import cast
 
 import torch
@@ -102,6 +103,8 @@ class ResidualUnit(nn.Module):
     weights: every stride-th position, and zero channels on both sides where the unit widens. No ReLU follows the sum.
     """
 
+    shrink: Callable[[Tensor, Tensor], Tensor] = staticmethod(soft_threshold)
+
     def __init__(
         self, c_in: int, c_out: int, *, kernel: int, stride: int, gate: str, shortcut: bool = True, dimensions: int = 1
     ) -> None:
@@ -109,8 +112,11 @@ class ResidualUnit(nn.Module):
         conv = CONVOLUTIONS[dimensions]
         self.gate, self.connected = gate, shortcut
         before = (c_out - c_in) // 2
-        self.padding = (0, 0) * dimensions + (before, c_out - c_in - before)  # for an odd number one more behind
-        self.every = (slice(None), slice(None), *[slice(None, None, stride)] * dimensions)
+        self.padding: tuple[int, ...] = (0, 0) * dimensions + (
+            before,
+            c_out - c_in - before,
+        )  # for an odd number one more behind
+        self.every: tuple[slice, ...] = (slice(None), slice(None), *[slice(None, None, stride)] * dimensions)
         self.bn_1 = BatchNorm(c_in)
         self.conv_1 = conv(c_in, c_out, kernel, stride=stride, padding=kernel // 2)
         self.bn_2 = BatchNorm(c_out)
@@ -130,7 +136,7 @@ class ResidualUnit(nn.Module):
             return r * cast(Tensor, self.excitation(r))
         if self.gate == "none":
             return r
-        return soft_threshold(r, self.thresholds(r))
+        return self.shrink(r, self.thresholds(r))
 
     def shortcut(self, x: Tensor) -> Tensor:
         """Return `x` at the unit's output shape, without a weight."""

@@ -32,13 +32,13 @@ class PooledUnit(nn.Module):
 
     def __init__(self, c_in: int, c_out: int, *, kernel: int, pool: int, padded: bool) -> None:
         super().__init__()
-        self.pool = pool
+        self.pool = nn.MaxPool1d(pool)
         self.bn = BatchNorm(c_in)
         self.conv = nn.Conv1d(c_in, c_out, kernel, padding=kernel // 2 if padded else 0)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C_in, L) -> (B, C_out, positions)."""
-        return cast(Tensor, self.conv(F.max_pool1d(F.relu(self.bn(x)), self.pool)))
+        return cast(Tensor, self.conv(self.pool(F.relu(self.bn(x)))))
 
 
 class FlatEnd(nn.Module):
@@ -46,9 +46,10 @@ class FlatEnd(nn.Module):
 
     def __init__(self, n_in: int, hidden: int) -> None:
         super().__init__()
+        self.pool = nn.MaxPool1d(LAST_POOL)
         self.fc = nn.Linear(n_in, hidden)
         self.bn = BatchNorm(hidden)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, positions) -> (B, hidden)."""
-        return F.relu(self.bn(self.fc(F.max_pool1d(x, LAST_POOL).flatten(1))))
+        return F.relu(self.bn(self.fc(self.pool(x).flatten(1))))
