@@ -122,6 +122,9 @@ def test_the_commands_of_the_contract_are_there() -> None:
         "networks": "--classes --json",
         "download": "--set --to --base-url --overwrite --json --quiet --verbose",
         "history": "--asset --last --json --plot",
+        "export": "--out --int8 --calibrate --probabilities --seed --json --overwrite --quiet --verbose",
+        "evaluate": "--noise --snr --side --by --resample --seed --threads --out --overwrite --json --quiet --verbose",
+        "benchmark": "--out --data --jobs --device --list --show --dry-run --overwrite --json --quiet --verbose",
     }
     for command, options in promised.items():
         assert set(options.split()) - options_of(command) == set(), command
@@ -145,7 +148,7 @@ def test_documents_name_only_commands_and_options_that_there_are() -> None:
 def test_options_in_running_text_are_options_of_some_command() -> None:
     known = ROOT_OPTIONS.union(*map(options_of, COMMANDS))
     for path in DOCUMENTS:
-        for name in re.findall(r"`(--[a-z][a-z-]*)[^`\n]*`", outside(path.read_text("utf-8"))):
+        for name in re.findall(r"`(--[a-z][a-z0-9-]*)[^`\n]*`", outside(path.read_text("utf-8"))):
             assert name in known, f"{path.name}: {name}"
 
 

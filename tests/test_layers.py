@@ -18,15 +18,16 @@ import faultdx
 PACKAGE = Path(faultdx.__file__).parent
 # Each room may import from its own line and from those above it.
 ORDER = (
-    ("errors", "config", "files"),
+    ("errors", "config", "files", "extras", "allocation", "versions"),
     ("records", "signals"),
     ("transfer",),
     ("simulation", "downloads"),
     ("splits", "dataset", "cutting", "preparation"),
     ("networks",),
-    ("voting", "evaluation"),
-    ("batches", "training", "export", "inference"),
-    ("runs", "diagnosis"),
+    ("voting", "evaluation", "scoring", "tallies", "provenance"),
+    ("batches", "training", "export", "inference", "portable", "quantization", "precision"),
+    ("runs", "diagnosis", "assessment"),
+    ("plans", "benchmark"),
     ("report",),
     ("database", "history", "changes", "recorder", "metrics"),
     ("cli",),
@@ -36,6 +37,7 @@ RANK = {room: rank for rank, rooms in enumerate(ORDER) for room in rooms}
 NAMES_FOR_CONFIG = {"faultdx.signals.noise", "faultdx.signals.segments", "faultdx.networks.architecture"}
 WITH_TORCH = {
     "networks.drsn",
+    "networks.lifted",
     "networks.spectrogram",
     "networks.units",
     "networks.wdcnn",
@@ -43,6 +45,7 @@ WITH_TORCH = {
     "training",
     "export",
     "runs",
+    "benchmark.cell",
 }
 HEAVY = ("torch", "pandas", "scipy", "matplotlib", "h5py", "onnx", "onnxruntime", "onnxscript", "safetensors")
 
@@ -161,7 +164,7 @@ def test_no_module_imports_itself_in_a_circle() -> None:
         ("typer", {"cli"}),
         ("rich", {"cli"}),
         ("matplotlib", {"report"}),
-        ("onnxruntime", {"inference"}),
+        ("onnxruntime", {"inference", "portable", "quantization"}),
         ("safetensors", {"export"}),
     ],
 )
@@ -214,7 +217,22 @@ def loaded_by(folder: Path, *args: str | Path) -> tuple[set[str], int]:
 
 
 @pytest.mark.parametrize(
-    "command", ["", "prepare", "train", "diagnose", "history", "inspect", "simulate", "networks", "download"]
+    "command",
+    [
+        "",
+        "prepare",
+        "train",
+        "diagnose",
+        "history",
+        "inspect",
+        "simulate",
+        "networks",
+        "download",
+        "evaluate",
+        "benchmark",
+        "export",
+        "completion",
+    ],
 )
 def test_help_loads_nothing_heavy(tmp_path: Path, command: str) -> None:
     loaded, code = loaded_by(tmp_path, *([command] if command else []), "-h" if command else "--help")
