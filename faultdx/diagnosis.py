@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from faultdx.errors import ConfigError, RecordError, UnusableError
+from faultdx.familiarity import Assessment, from_dict
 from faultdx.files import show
 from faultdx.inference import Network
 from faultdx.records.conventions import HIGHEST
@@ -22,7 +23,7 @@ from faultdx.records.source import Item
 from faultdx.signals.quality import PLAUSIBLE_HZ, PLAUSIBLE_RPM, Check
 from faultdx.signals.resampling import ratio, resample
 from faultdx.signals.segments import cut, normalize, segment_starts
-from faultdx.signals.spectra import level, rms_of
+from faultdx.signals.spectra import Level, level, rms_of
 from faultdx.voting import pool
 
 SCHEMA = "faultdx.diagnosis/1"
@@ -36,6 +37,8 @@ class Diagnosis:
     verdict : the class, or None where there is none; fault : is it a fault, None where that is not known
     confidence : of the verdict, 0..1; agreement : share of segments that vote for the verdict
     probabilities : class -> probability, in the model's class order
+    familiarity : how far from the training records, see `faultdx.familiarity.Assessment`; None where not assessed
+    conformal_set : the classes that a set with a stated coverage holds; None where the model has none
     segment_probabilities : shape (segments, classes); segment_starts_s : shape (segments,), s. For the report
     record : the recording as read, its channel chosen, before resampling; for the report; None after an error
     """
@@ -57,6 +60,8 @@ class Diagnosis:
     model: Mapping[str, str] = field(default_factory=dict)
     elapsed_s: float = 0.0
     error: Mapping[str, str] | None = None
+    familiarity: Mapping[str, Any] | None = None
+    conformal_set: tuple[str, ...] | None = None
     segment_probabilities: npt.NDArray[np.float64] | None = None
     segment_starts_s: npt.NDArray[np.float64] | None = None
     record: Record | None = None
@@ -81,6 +86,14 @@ class Model:
         self.info = network.info
         self.classes = network.classes
         self.digest = network.digest
+        self._familiar = from_dict(
+            network.info.get("familiarity"),
+            classes=network.classes,
+            channels=len(network.channels),
+            sampling_rate_hz=network.sampling_rate_hz,
+            width=network.width,
+            where=network.where,
+        )
 
     @property
     def summary(self) -> dict[str, str]:
@@ -113,7 +126,8 @@ class Model:
 
         min_confidence : below it the status is "undecided"; None takes the model's own. Undecided too: a healthy
         verdict where fewer than half of the segments agree, or on a record whose level, speed or sensor is not that of
-        the training, or whose signal a check warns of. 0 gives a verdict whatever the doubts
+        the training, or whose signal a check warns of. 0 gives a verdict whatever the doubts, and to an unfamiliar
+        record too
         quality : "refuse": a signal that fails a check is unusable; "warn": it is diagnosed with a warning; "off"
         """
         began = time.perf_counter()
@@ -218,34 +232,49 @@ class Model:
             warnings.append("the model's scores are from a leaking split: they say nothing of new recordings")
         starts = segment_starts(0, signal.shape[1], length=net.segment, hop=net.segment)
         segments = normalize(cut(signal, starts, length=net.segment), method=info["normalization"], record=signal)
-        by_segment = net.probabilities(segments)
+        by_segment, features = net.outputs(segments) if self._familiar else (net.probabilities(segments), None)
+        known = self._familiar.assess(segments, features) if self._familiar else None
         pooled = pool(by_segment)
         best = int(pooled.argmax())
         verdict = self.classes[best]
         healthy = set(info["healthy"])
         agreement = float(np.mean(by_segment.argmax(axis=1) == best))
         doubts += ["agreement"] if agreement < 0.5 else []
-        decided = bool(pooled[best] >= min_confidence)
+        doubts += ["offset"] if known is not None and known.strange_offset else []
+        unfamiliar = known is not None and known.unfamiliar and min_confidence > 0
+        if known is not None and known.unfamiliar and not unfamiliar:
+            warnings.append(f"it is unlike the training records: {known.reason}")
+        decided = bool(pooled[best] >= min_confidence) and not unfamiliar
         if decided and verdict in healthy and doubts and min_confidence > 0:
             # a false alarm is looked into; a false all-clear is not
             decided = False
             warnings.append(f"it looks {verdict}, but it is no record to compare ({', '.join(doubts)}): no all-clear")
         facts |= {"warnings": tuple(warnings)}
+        probabilities = dict(zip(self.classes, pooled.tolist(), strict=True))
         return Diagnosis(
             record.path,
             record.sha256,
-            "diagnosed" if decided else "undecided",
+            "diagnosed" if decided else "unfamiliar" if unfamiliar else "undecided",
             verdict=verdict if decided else None,
             fault=(verdict not in healthy) if decided and healthy else None,
             confidence=float(pooled[best]),
-            probabilities=dict(zip(self.classes, pooled.tolist(), strict=True)),
+            probabilities=probabilities,
             segments=len(starts),
             agreement=agreement,
             quality=tuple(quality),
+            familiarity=None if known is None else known.to_dict(),
+            conformal_set=self._conformal_set(probabilities, known),
             segment_probabilities=by_segment,
             segment_starts_s=starts / net.sampling_rate_hz,
             **facts,
         )
+
+    def _conformal_set(self, probabilities: Mapping[str, float], known: Assessment | None) -> tuple[str, ...] | None:
+        """Return the classes of the record's set; it covers nothing on a record that is unlike those it was set on."""
+        if self._familiar is None or known is None or known.unfamiliar:
+            return None
+        found = self._familiar.conformal_set(probabilities)
+        return None if found is None else tuple(found)
 
     def _level_check(self, record: Record) -> list[Check]:
         low, high = self.info["envelope"]["rms"]
@@ -283,7 +312,7 @@ def _impossible(record: Record) -> Check | None:
 def _levels(record: Record) -> list[dict[str, Any]]:
     out = []
     for name, x in zip(record.channels, record.signal, strict=True):
-        found = level(x)
+        found = level(x) if np.isfinite(x).all() else Level(*[np.nan] * 4)
         out.append(
             {
                 "channel": show(name),

@@ -71,11 +71,14 @@ class Network:
             (i.name, i.type, i.shape[1:], any(isinstance(n, int) for n in i.shape[:1]))
             for i in self._session.get_inputs()
         ]
-        gives = [(o.name, o.shape[1:]) for o in self._session.get_outputs()][:1]
+        outputs = [(o.name, o.shape[1:]) for o in self._session.get_outputs()]
+        gives = outputs[:1]
         if takes != [("segments", "tensor(float)", [len(self.channels), self.segment], False)] or gives != [
             ("logits", [len(self.classes)])
         ]:
             raise ModelError(f"{where}: model.onnx does not fit model.json: copy the folder again")
+        # of the features; 0 where the network gives none
+        self.width = next((s[0] for name, s in outputs if name == "features" and [*map(type, s)] == [int]), 0)
 
     @classmethod
     def open(cls, path: str | Path, *, threads: int = 1) -> Network:
@@ -99,12 +102,31 @@ class Network:
 
     def logits(self, segments: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
         """(segments, channels, samples) float32 -> (segments, classes)."""
-        found = [
-            self._session.run(["logits"], {"segments": np.ascontiguousarray(segments[at : at + _BATCH], np.float32)})[0]
+        return self._run(segments, ["logits"])[0]
+
+    def outputs(
+        self, segments: npt.NDArray[np.float32]
+    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64] | None]:
+        """Return probabilities (segments, classes), as `probabilities` does, and features (segments, width).
+
+        Both from one run. The features are None where the network gives none.
+        """
+        if not self.width:
+            return self.probabilities(segments), None
+        logits, features = self._run(segments, ["logits", "features"])
+        return softmax(logits, temperature=self.temperature), features
+
+    def _run(self, segments: npt.NDArray[np.float32], names: list[str]) -> list[npt.NDArray[np.float64]]:
+        widths = {"logits": len(self.classes), "features": self.width}
+        parts = [
+            self._session.run(names, {"segments": np.ascontiguousarray(segments[at : at + _BATCH], np.float32)})
             for at in range(0, len(segments), _BATCH)
         ]
-        out = np.concatenate(found).astype(np.float64) if found else np.empty((0, len(self.classes)))
-        if not np.isfinite(out).all():
+        out = [
+            np.concatenate([part[i] for part in parts]).astype(np.float64) if parts else np.empty((0, widths[name]))
+            for i, name in enumerate(names)
+        ]
+        if not all(np.isfinite(found).all() for found in out):
             raise ModelError(f"{self.where}: the network gives numbers that are not finite: train it again")
         return out
 

@@ -23,6 +23,7 @@ from faultdx.dataset import Prepared, open_prepared
 from faultdx.errors import ConfigError, ModelError, OutputError
 from faultdx.evaluation import evaluate_side
 from faultdx.export import network_info, to_onnx, to_safetensors, weight_digests, write_model
+from faultdx.familiarity_fit import fit as fit_familiarity
 from faultdx.files import atomic_write, check_target, output_error, show
 from faultdx.inference import SCHEMA, Network
 from faultdx.signals.noise import KINDS
@@ -261,6 +262,15 @@ def _write_model(
         side: evaluate_side(model, prepared, side=side, noise=KINDS, snr_db=SCORE_SNR_DB, seed=trainer.config.seed + 2)
         for side in ("val", "test")
     }
+    config = trainer.config
+    info["familiarity"] = fit_familiarity(
+        model,
+        prepared,
+        noise=config.noise,
+        snr_db=(config.snr[0], config.snr[1]),
+        polarity=config.polarity,
+        seed=config.seed + 3,
+    )
     info["weights"] = weight_digests(onnx, safetensors)
     write_model(folder / "model", onnx=onnx, safetensors=safetensors, info=info, card=card(info))
     return info, info["scores"]

@@ -54,7 +54,7 @@ def _sections(model: Mapping[str, Any], split: Any) -> list[tuple[str, str]]:
     if not _calibrated(model):
         limits.append("Its confidence is not calibrated.")
     identity = [*_picked(model, "version"), *_network(model.get("network"))]
-    confidence = [*_temperature(model), *_picked(model, "min_confidence", "familiarity")]
+    confidence = [*_temperature(model), *_picked(model, "min_confidence"), *_familiarity(model.get("familiarity"))]
     training = [*_rows(model.get("trained_on"), "data"), *_noise(model.get("noise"))]
     training += [*_rows(model.get("envelope"), "range"), *_picked(model, "best_epoch")]
     return [
@@ -92,6 +92,19 @@ def _temperature(model: Mapping[str, Any]) -> list[tuple[str, str]]:
         fitted += ", those with added noise included"
     basis = fitted if _calibrated(model) else "not fitted: there were no validation segments"
     return [(name, f"{value} ({basis})") for name, value in _picked(model, "temperature")]
+
+
+def _familiarity(entry: Any) -> list[tuple[str, str]]:
+    """Return what the limits of the familiarity and of the conformal set rest on; the numbers stay in model.json."""
+    if not isinstance(entry, Mapping):
+        return []
+    if entry.get("assessed") is False:
+        return [("familiarity", f"not assessed: {show(str(entry.get('why')))}")]
+    rows = _rows(entry.get("limits_from"), "familiarity, limits from")
+    for name in ("statistics", "features"):
+        space = entry.get(name)
+        rows += _rows(space.get("limit"), f"familiarity, limit of the {name}") if isinstance(space, Mapping) else []
+    return [*rows, *_rows(entry.get("conformal"), "conformal set")]
 
 
 def _noise(noise: Any) -> list[tuple[str, str]]:

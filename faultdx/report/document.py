@@ -98,6 +98,10 @@ def to_dict(diagnosis: Diagnosis) -> dict[str, Any]:
         "model": plain(d.model),
         "elapsed_s": None if elapsed_s is None else round(float(elapsed_s), 3),
     }
+    if d.familiarity is not None:
+        document["familiarity"] = plain(d.familiarity)
+    if d.conformal_set is not None:
+        document["conformal_set"] = [show(name) for name in d.conformal_set]
     if d.error is not None:
         document["error"] = plain(d.error)
     return document

@@ -111,6 +111,12 @@ def _reasons(d: Diagnosis) -> str:
     return "; ".join(show(text).rstrip(".") for text in refused or d.warnings) or "no reason was recorded"
 
 
+def _unlike(d: Diagnosis) -> str:
+    """What of an unfamiliar recording is off, empty where nothing is known of that."""
+    reason = (d.familiarity or {}).get("reason")
+    return show(str(reason)).rstrip(".") if d.status == "unfamiliar" and reason else ""
+
+
 def one_line(diagnosis: Diagnosis) -> str:
     """Return the result as one line of plain text: file, word, class, confidence, votes, warnings."""
     d = diagnosis
@@ -119,7 +125,8 @@ def one_line(diagnosis: Diagnosis) -> str:
     if d.status == "diagnosed":
         line += f": {what}, confidence {percent(d.confidence)}, {_votes(d)}"
     elif d.status in {"undecided", "unfamiliar"}:
-        best = _best(d)
+        best, why = _best(d), _unlike(d)
+        line += f": {why}" if why else ""
         line += f", nearest class {best[0]} ({percent(best[1])}), {_votes(d)}" if best else ""
     else:
         line += f": {_reasons(d).removeprefix(show(d.file) + ': ')}"
@@ -161,9 +168,10 @@ def sentence(diagnosis: Diagnosis) -> str:
         why = f"no class stands out clearly enough{nearest}; record again, longer, before acting on it"
     elif d.status == "unfamiliar":
         nearest = f" ({best[0]}, {percent(best[1])})" if best else ""
+        what = _unlike(d)
         why = (
-            "this recording is unlike those that the model was trained on, so the class it would have "
-            f"named{nearest} does not count; check the sensor, the machine and the sampling rate"
+            f"this recording is unlike those that the model was trained on{f' ({what})' if what else ''}, so the class "
+            f"it would have named{nearest} does not count; check the sensor, the machine and the sampling rate"
         )
     elif d.status == "unusable":
         why = f"the recording is not fit for a diagnosis ({_reasons(d)}); the machine was not assessed"
@@ -184,6 +192,36 @@ def _finding(d: Diagnosis) -> str:
         return f"The network finds the fault class {what}: {sure}; {rest}."
     rest = "a fault that it was not trained on would not be named"
     return f"The network finds no fault that it knows and names the class {what}: {sure}; {rest}."
+
+
+def familiarity_rows(diagnosis: Diagnosis, *, model_info: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return rows (name, value) on how like the training records a recording is; none where it was not assessed."""
+    found = diagnosis.familiarity
+    if found is None:
+        return []
+    rows = []
+    for key, name in (("statistics", "shape and spectrum of the signal"), ("features", "features of the network")):
+        seen = found.get(key)
+        if isinstance(seen, Mapping):
+            rows.append((name, f"distance {seen['distance']:.3g}, limit {seen['limit']:.3g}"))
+    rows.append(("most like the training records of", show(str(found.get("nearest", "")))))
+    if found.get("reason"):
+        rows.append(("what is off", show(str(found["reason"]))))
+    if diagnosis.conformal_set is not None:
+        names = [show(name) for name in diagnosis.conformal_set]
+        more = f" and {len(names) - _MAX_CLASSES} more" if len(names) > _MAX_CLASSES else ""
+        conformal = _conformal(model_info)
+        share, records = conformal.get("coverage"), conformal.get("records")
+        basis = f", set on {records} validation records: {conformal.get('holds_for')}" if records else ""
+        covers = f" (covers the true class in {percent(share)} of records{show(basis)})" if share else ""
+        rows.append(("conformal set", ", ".join(names[:_MAX_CLASSES]) + more + covers))
+    return rows
+
+
+def _conformal(model_info: Mapping[str, Any]) -> Mapping[str, Any]:
+    familiarity = model_info.get("familiarity")
+    found = familiarity.get("conformal") if isinstance(familiarity, Mapping) else None
+    return found if isinstance(found, Mapping) else {}
 
 
 def limits(diagnosis: Diagnosis, *, model_info: Mapping[str, Any]) -> list[str]:
@@ -208,7 +246,11 @@ def limits(diagnosis: Diagnosis, *, model_info: Mapping[str, Any]) -> list[str]:
         said.append(
             f"The model knows these classes and no other: {', '.join(classes[:_MAX_CLASSES])}{more}. "
             "A fault of another kind gets one of these names."
+            if d.familiarity is None
+            else f"The model knows these classes and no other: {', '.join(classes[:_MAX_CLASSES])}{more}. "
+            "A fault of another kind gets one of these names where the recording looks familiar."
         )
+    said += _not_familiar(d, model_info)
     if split_leaks(model_info.get("split")):
         said.append(
             "The model's scores come from a split that leaks (training and test share recordings): "
@@ -223,6 +265,18 @@ def limits(diagnosis: Diagnosis, *, model_info: Mapping[str, Any]) -> list[str]:
             f"({trained_rpm[0]:g} to {trained_rpm[1]:g} rpm)."
         )
     return said
+
+
+def _not_familiar(d: Diagnosis, model_info: Mapping[str, Any]) -> list[str]:
+    """What could not be said of the recording's likeness to the training records, and why."""
+    if d.status in {"unusable", "error"}:
+        return []
+    if d.familiarity is None:
+        entry = model_info.get("familiarity")
+        why = f": {show(str(entry['why']))}" if isinstance(entry, Mapping) and entry.get("why") else ""
+        return [f"Whether this recording is like those that the model was trained on was not assessed{why}."]
+    missing = _conformal(model_info).get("why_not")
+    return [f"No set of classes with a stated coverage is given: {show(str(missing))}."] if missing else []
 
 
 def _range(model_info: Mapping[str, Any], key: str) -> tuple[float, float] | None:
