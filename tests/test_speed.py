@@ -181,7 +181,7 @@ def test_chernoffs_bound_is_the_best_over_all_tilts() -> None:
     used = np.repeat(np.arange(13), 50)
     total = np.tile(np.linspace(0, 25, 50), 13) * used
     every = [u * total - m * used for u, m in zip(_TILTS, lines.log_mgf, strict=True)]
-    np.testing.assert_allclose(lines._exponent(total, used), np.maximum(np.max(every, axis=0), 0), atol=1e-9)
+    np.testing.assert_allclose(lines.exponent(total, used), np.maximum(np.max(every, axis=0), 0), atol=1e-9)
 
 
 @pytest.mark.parametrize("up_to_hz", [20.0, 100.0, 700.0])

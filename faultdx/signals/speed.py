@@ -167,7 +167,7 @@ class Lines:
         inside = bins <= top
         seen = np.where(inside, self.score[np.minimum(bins, top)], 0.0)
         total, used = seen.sum(axis=1), inside.sum(axis=1)
-        exponent = self._exponent(total, used)
+        exponent = self.exponent(total, used)
         most = float(exponent.max())
         evidence = max(most - math.log(searches * count), 0.0)
         if -math.expm1(-evidence) < certain:
@@ -186,7 +186,7 @@ class Lines:
         bins = bins[bins < self.score.size]
         return float(self.score[bins].mean()) if bins.size else 0.0
 
-    def _exponent(self, total: Array, used: npt.NDArray[np.int64]) -> Array:
+    def exponent(self, total: Array, used: npt.NDArray[np.int64]) -> Array:
         """Return minus the logarithm of Chernoff's bound, shape (rates,)."""
         # u S - K log M(u) is concave in u: from one u to the next it rises as long as S / K is above this slope
         slope = np.diff(self.log_mgf) / np.diff(_TILTS)
@@ -234,10 +234,10 @@ def lines_of(signal: npt.ArrayLike, *, sampling_rate_hz: float, up_to_hz: float)
     if not (math.isfinite(sampling_rate_hz) and sampling_rate_hz > 0):
         raise RecordError(f"a sampling rate of {sampling_rate_hz} Hz is impossible; declare the real one")
     y = x[: good_length(min(x.size, _MOST_SAMPLES))].astype(np.float64)
+    if not math.isfinite(float(np.abs(y).max())):
+        raise RecordError("the signal holds values that are not finite; repair the recording or leave it out")
     y -= y.mean()
     scale = float(np.abs(y).max())
-    if not math.isfinite(scale):
-        raise RecordError("the signal holds values that are not finite; repair the recording or leave it out")
     power = hann_power(np.fft.rfft(y / scale if scale > 0 else y))
     return Lines(power, sampling_rate_hz / y.size, up_to_hz=up_to_hz)
 
