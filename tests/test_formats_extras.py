@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from faultdx.errors import RecordError
-from faultdx.records import parquet, tdms, uff
+from faultdx.records import marks, parquet, tdms, uff
 from faultdx.records.contents import Contents
 from faultdx.records.conventions import meaning_of
 from faultdx.records.formats import FORMATS, Source, default_budget_bytes
@@ -177,7 +177,7 @@ def test_tdms_as_nptdms_wrote_it() -> None:
         ],
         [channel("ai0", SIGNAL)],
     )
-    assert tdms.matches(data)
+    assert marks.is_tdms(data)
     found = {v.name: v for v in tdms.open_tdms(source(data)).variables}
     assert found["Vib.ai0"].unit == "g" and found["Text.note"].kind == "text"
     rates = {n: v.sampling_rate_hz for n, v in found.items() if v.sampling_rate_hz}
@@ -269,7 +269,7 @@ def test_parquet_columns_are_variables(dtype: str) -> None:
     data = parquet_file(
         {"a.b": values, "words": ["x"] * 500, "when": pa.array([0] * 500, pa.timestamp("s"))}, row_group_size=77
     )
-    assert parquet.matches(data)
+    assert marks.is_parquet(data)
     found = {v.name: v for v in parquet.open_parquet(source(data)).variables}
     assert [v.kind for v in found.values()] == ["number", "text", "other"]
     np.testing.assert_array_equal(found["a.b"].load(), values)

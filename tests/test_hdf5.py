@@ -295,3 +295,15 @@ def test_a_missing_chunk_is_no_zeros() -> None:
         dataset[:120] = SIGNAL[:120]
 
     assert "some of its chunks are missing" in refusal(opened(hdf(write)), "x")
+
+
+def test_the_end_of_a_chunk_that_is_cut_is_not_made_up() -> None:
+    """A chunk without filters that is shorter than it should be: the library returns what was in memory behind it."""
+
+    def write(file: h5py.File) -> None:
+        dataset = file.create_dataset("x", (300,), "f8", chunks=(60,))
+        for start in range(0, 300, 60):
+            chunk = SIGNAL[start : start + 60].astype("f8").tobytes()
+            dataset.id.write_direct_chunk((start,), chunk[:72] if start == 120 else chunk)
+
+    assert "a chunk is not of its size" in refusal(opened(hdf(write)), "x")

@@ -19,11 +19,10 @@ from faultdx.errors import RecordError
 from faultdx.files import show
 from faultdx.records import tars, zips
 from faultdx.records.handles import LIMIT_BYTES, STANDARD_INPUT, cannot_open, open_regular, read_standard_input
+from faultdx.records.marks import ARCHIVE_HEAD, GZIP, ZIP, may_be_archive
 from faultdx.records.streams import MIB, BrokenError, Forward, Gunzip, Held, OnDisk, Plain, Stored
 from faultdx.records.tars import Entry, Index
 
-HEAD_BYTES = 512
-_ZIP, _GZIP = b"PK\x03\x04", b"\x1f\x8b\x08"
 # Zip archives that are documents or programs, by a member that they always have.
 _DOCUMENTS = ("[Content_Types].xml", "mimetype", "META-INF/MANIFEST.MF")
 _SUFFIXES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".tbz2", ".xz", ".txz", ".7z", ".rar", ".zst")
@@ -140,14 +139,9 @@ def _cause(name: str, entry: Entry, times: int) -> str:
     return _NESTED if name.lower().endswith(_SUFFIXES) else ""
 
 
-def may_be_archive(head: bytes) -> bool:
-    """Tell by its first 512 bytes whether a file is worth opening as an archive."""
-    return head.startswith((_ZIP, _GZIP)) or tars.is_header(head[:512])
-
-
 def _is_archive(data: bytes, *, name: str) -> bool:
-    if not data.startswith(_ZIP):
-        return may_be_archive(data[:HEAD_BYTES])
+    if not data.startswith(ZIP):
+        return may_be_archive(data[:ARCHIVE_HEAD])
     try:
         return _indexed(name, Held(data)) is not None
     except BrokenError:  # whoever decodes it will say what is wrong
@@ -165,10 +159,10 @@ def _opened(name: str, stored: Stored) -> Archive | None:
 
 def _indexed(name: str, stored: Stored) -> Archive | None:
     total = most_total_bytes(stored.size)
-    head = stored.at(0, HEAD_BYTES)
-    if head.startswith(_ZIP):
+    head = stored.at(0, ARCHIVE_HEAD)
+    if head.startswith(ZIP):
         return _zip(name, stored, total)
-    if head.startswith(_GZIP):
+    if head.startswith(GZIP):
         gunzip = Gunzip(stored, limit=total)
         try:
             is_tar = tars.is_header(gunzip.read(512))
@@ -243,7 +237,7 @@ def open_archive(name: str) -> Archive | None:
     else:
         stored = OnDisk(*open_regular(name))
     try:
-        head = stored.at(0, HEAD_BYTES)
+        head = stored.at(0, ARCHIVE_HEAD)
     except BrokenError as error:
         raise RecordError(f"{show(name)}: {error}; check the disk", name) from error
     if not may_be_archive(head):

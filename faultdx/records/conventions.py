@@ -6,15 +6,12 @@ rate, above all, is never inferred from a length, a name or a folder.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
-import numpy as np
-import numpy.typing as npt
-
-from faultdx.errors import RecordError, UnusableError
+from faultdx.errors import RecordError
 from faultdx.files import show
-from faultdx.records import cwru, published
 from faultdx.records.channels import (
     MOST_CHANNELS,
     SHORTEST_SAMPLES,
@@ -28,6 +25,8 @@ from faultdx.records.channels import (
     records_in,
 )
 from faultdx.records.contents import Contents, Variable
+from faultdx.records.cwru_names import SIGNAL_NAME
+from faultdx.records.loading import HIGHEST, load_signal
 from faultdx.records.statements import (
     Stated,
     is_ramp,
@@ -41,14 +40,14 @@ from faultdx.records.statements import (
     unit_of,
     without_unit,
 )
-from faultdx.signals.quality import LIMITS
 
-__all__ = ["Channel", "Meaning", "choose", "common_unit", "load_signal", "meaning_of"]
+if TYPE_CHECKING:
+    from faultdx.records.cwru import Entry
+    from faultdx.records.published import Published
+
+__all__ = ["HIGHEST", "Channel", "Meaning", "choose", "common_unit", "cwru_records", "load_signal", "meaning_of"]
 
 _SEU_COLUMNS = 8  # motor vibration, planetary gearbox x y z, motor torque, parallel gearbox x y z
-
-
-HIGHEST = 1e30  # float32 ends at 3e38, and noise of -60 dB is a thousand times the signal
 
 
 @dataclass(frozen=True)
@@ -73,12 +72,11 @@ class Meaning:
     why_no_rate: str = ""
 
 
-def meaning_of(
-    contents: Contents, *, name: str, entry: cwru.Entry | None = None, variable: str | None = None
-) -> Meaning:
+def meaning_of(contents: Contents, *, name: str, entry: Entry | None = None, variable: str | None = None) -> Meaning:
     """Tell the channels of `contents` and what it states.
 
-    name : the file, for messages; entry : of the CWRU catalogue, where the file is known
+    name : the file, for messages; entry : of the CWRU catalogue, where the file is known. It is looked at only where
+        there are several `cwru_records`
     variable : take this variable for the signal ("data1(3)": the third record in it; "group/data" or "group.data"
         in HDF5); for a CWRU file also the prefix of a record ("X099"), for a Paderborn file the Name of a signal
 
@@ -87,18 +85,28 @@ def meaning_of(
     numbers = [v for v in contents.variables if v.kind == "number"]
     if (record := _cwru_record(numbers, name=name, entry=entry, variable=variable)) is not None:
         channels = _cwru_channels(numbers, record, name)
-        asked = cwru.SIGNAL_NAME.match(variable or "")
+        asked = SIGNAL_NAME.match(variable or "")
         default = asked["channel"] if asked else "DE" if any(c.name == "DE" for c in channels) else channels[0].name
         rpms = stated_rpms(contents, cwru_record=record)
         return Meaning("CWRU", channels, (default,), stated_rates(contents), rpms, record=record)
-    known = published.paderborn(contents, variable=variable)
-    if known is None and variable in (None, "bearing", "bearing.gs"):
-        known = published.mfpt(contents)
+    known = _published(contents, variable)
     if known is not None:
         return Meaning(
             known.convention, known.channels, known.default, known.rates, known.rpms, known.unit, known.notes
         )
     return _general(contents, name=name, variable=variable)
+
+
+def _published(contents: Contents, variable: str | None) -> Published | None:
+    """Return what a file of a published data set holds, by the fields of the structs in it, or None."""
+    if not any("." in v.name for v in contents.variables):
+        return None
+    from faultdx.records import published
+
+    known = published.paderborn(contents, variable=variable)
+    if known is None and variable in (None, "bearing", "bearing.gs"):
+        known = published.mfpt(contents)
+    return known
 
 
 def _general(contents: Contents, *, name: str, variable: str | None) -> Meaning:
@@ -177,59 +185,24 @@ def choose(meaning: Meaning, wanted: Sequence[str], *, name: str) -> tuple[Chann
     return tuple(chosen)
 
 
-def load_signal(channels: Sequence[Channel], *, name: str) -> npt.NDArray[np.float32]:
-    """Decode `channels`. Returns float32, shape (channels, samples), finite, no row constant. Raises RecordError."""
-    first = channels[0].load()  # decoded before any memory is taken: a file may state any number of samples
-    signal = np.empty((len(channels), channels[0].samples), dtype=np.float32)
-    for row, channel in zip(signal, channels, strict=True):
-        stored = first if channel is channels[0] else channel.load()
-        what = f"{show(name)}: channel {show(channel.name)}"
-        if stored.dtype.kind not in "fiub":
-            kind = "complex" if stored.dtype.kind == "c" else f"of type {stored.dtype}"
-            raise RecordError(f"{what} is {kind}; export the real signal as numbers", name)
-        with np.errstate(over="ignore", invalid="ignore"):  # float64 above the float32 range becomes inf: seen below
-            row[:] = stored
-        bad = np.flatnonzero(~np.isfinite(row))
-        if bad.size:
-            kind = "NaN" if np.isnan(row[bad[0]]) else "infinite (or over 3e38)"
-            raise UnusableError(
-                f"{what} has {bad.size} of {row.size} samples that are not finite, the first ({kind}) at sample "
-                f"{bad[0]} (counted from 0); cut or repair them, or choose another channel with --channel",
-                name,
-                check="not_finite",
-                value=float(bad.size),
-                limit=0.0,
-            )
-        if row.size < SHORTEST_SAMPLES:
-            raise RecordError(
-                f"{what} has {row.size} samples, fewer than {SHORTEST_SAMPLES}; give a longer recording", name
-            )
-        peak = float(max(-row.min(), row.max()))
-        if peak > HIGHEST:
-            raise RecordError(
-                f"{what}: its values reach {peak:.3g}, which no sensor gives: check its format and byte order", name
-            )
-        if row.min() == row.max():
-            raise UnusableError(
-                f"{what} is constant ({row[0]:g}); check the sensor and its cable, or choose another channel "
-                "with --channel",
-                name,
-                check="flat",
-                value=1.0,
-                limit=LIMITS["flat"].refuse,
-            )
-    return signal
+def cwru_records(variables: Iterable[Variable]) -> list[str]:
+    """Return the prefixes of the CWRU records in a file, sorted: "X098", "X099"."""
+    found = (SIGNAL_NAME.match(v.name) for v in variables if v.kind == "number")
+    return sorted({f"X{m['number']}" for m in found if m})
 
 
-def _cwru_record(numbers: list[Variable], *, name: str, entry: cwru.Entry | None, variable: str | None) -> str | None:
+def _cwru_record(numbers: list[Variable], *, name: str, entry: Entry | None, variable: str | None) -> str | None:
     """Return the prefix of the CWRU record to take ("X105"); None where there is none, or `variable` is elsewhere."""
-    records = sorted({f"X{m['number']}" for v in numbers if (m := cwru.SIGNAL_NAME.match(v.name))})
+    records = cwru_records(numbers)
     if variable is not None:
-        asked = cwru.SIGNAL_NAME.match(variable)
+        asked = SIGNAL_NAME.match(variable)
         prefix = f"X{asked['number']}" if asked and any(v.name == variable for v in numbers) else variable
         return prefix if prefix in records else None
-    if entry is not None and cwru.own_prefix(entry) in records:
-        return cwru.own_prefix(entry)
+    if len(records) > 1 and entry is not None:
+        from faultdx.records.cwru import own_prefix
+
+        if own_prefix(entry) in records:
+            return own_prefix(entry)
     if len(records) > 1:
         raise RecordError(
             f"{show(name)}: holds {len(records)} records ({few(records)}); "
@@ -240,9 +213,7 @@ def _cwru_record(numbers: list[Variable], *, name: str, entry: cwru.Entry | None
 
 
 def _cwru_channels(numbers: list[Variable], record: str, name: str) -> tuple[Channel, ...]:
-    parts = {
-        m["channel"]: v for v in numbers if (m := cwru.SIGNAL_NAME.match(v.name)) and v.name.startswith(f"{record}_")
-    }
+    parts = {m["channel"]: v for v in numbers if (m := SIGNAL_NAME.match(v.name)) and v.name.startswith(f"{record}_")}
     channels = tuple(replace(c, name=channel) for channel, v in parts.items() for c in expand(v)[:1])
     if len(channels) < len(parts) or len({c.samples for c in channels}) > 1:
         listed = few([describe(v) for v in parts.values()])

@@ -10,17 +10,13 @@ Center's pages and the users of the set state.
 
 from __future__ import annotations
 
-import csv
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 from faultdx.records.contents import Variable
-
-VARIABLE_NAME = re.compile(r"^X(?P<number>\d{3,})(?:_(?P<channel>DE|FE|BA)_time|(?P<rpm>RPM))$")
-SIGNAL_NAME = re.compile(r"^X(?P<number>\d{3,})_(?P<channel>DE|FE|BA)_time$")
+from faultdx.records.cwru_names import SIGNAL_NAME, VARIABLE_NAME
 
 
 @dataclass(frozen=True)
@@ -107,6 +103,8 @@ def _entry(row: dict[str, str]) -> Entry:
 @cache
 def catalogue() -> tuple[Entry, ...]:
     """Return the 161 entries in order of their number; read from `cwru.csv` at the first call."""
+    import csv
+
     text = Path(__file__).with_name("cwru.csv").read_text(encoding="utf-8")
     return tuple(_entry(row) for row in csv.DictReader(text.splitlines()))
 

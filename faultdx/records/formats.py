@@ -1,15 +1,15 @@
 """From the bytes of a file to its named variables, whatever the format and whatever the suffix.
 
 Formats are told apart by their bytes. One list, `FORMATS`, says which readers there are; to add a format is to
-add a line to it. A reader is given a `Source` and gives `Contents`, whose variables are decoded on demand.
+add a line to it: its mark (`marks`), and where its reader is. A reader is given a `Source` and gives `Contents`, whose
+variables are decoded on demand. It is imported when the first file of its format comes.
 """
 
 from __future__ import annotations
 
+import importlib
 import math
 import os
-import re
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -19,9 +19,10 @@ import numpy as np
 
 from faultdx.errors import ConfigError, RecordError
 from faultdx.files import show
-from faultdx.records import hdf5, mat4, mat5, npy, parquet, plugins, tdms, text, uff, wav
+from faultdx.records import marks
 from faultdx.records.contents import Contents, NumberArray, Variable
-from faultdx.records.isolation import open_isolated
+from faultdx.records.mat5_stream import Need, all_there
+from faultdx.records.mirror import Mirror
 
 MIB = 1024 * 1024
 BUDGET_VARIABLE = "FAULTDX_DECODED_MIB"
@@ -54,6 +55,7 @@ def default_budget_bytes(size_bytes: int) -> int:
 class Source:
     """The bytes of one file, its name for messages, and the budget that its readers spend from.
 
+    data : all bytes of the file, empty where it is read as far as it is needed, through `mirror` (MATLAB v5 alone)
     empty : (shape, dtype) -> an array to decode into; in a child process it lies where the parent sees it, so that a
         reader which fills it and returns it (or its transpose) saves a copy
     """
@@ -63,11 +65,24 @@ class Source:
     budget_bytes: int
     spent: dict[str, int] = field(default_factory=dict)
     empty: Callable[[tuple[int, ...], np.dtype[Any]], NumberArray] = np.empty
+    mirror: Mirror | None = None
 
     @cached_property
     def view(self) -> memoryview:
-        """The bytes, to be sliced without a copy."""
-        return memoryview(self.data)
+        """The bytes, to be sliced without a copy. With a `mirror`, `need` has to be told of them before."""
+        return memoryview(self.data) if self.mirror is None else self.mirror.view
+
+    @cached_property
+    def need(self) -> Need:
+        """(start, end): have these bytes in `view`. Raises RecordError where the file cannot be read, or changed."""
+        return all_there if self.mirror is None else self.mirror.need
+
+    def needs_from(self, offset: int) -> Need:
+        """Return `need` for a part of `view` that begins at byte `offset`."""
+        if self.mirror is None:
+            return all_there
+        need = self.mirror.need
+        return lambda start, end: need(offset + start, offset + end)
 
     def error(self, cause: str, cure: str = "copy or export the file again") -> RecordError:
         """Return the RecordError that names this file, the cause and the cure, in one line."""
@@ -101,8 +116,11 @@ class Source:
 
     def contents(self, form: str, variables: Sequence[Variable]) -> Contents:
         """Return the variables as Contents; raise RecordError where two share a name."""
-        name, times = Counter(variable.name for variable in variables).most_common(1)[0] if variables else ("", 0)
-        if times > 1:
+        times: dict[str, int] = {}  # no Counter: it imports a module, which a child process could not
+        for variable in variables:
+            times[variable.name] = times.get(variable.name, 0) + 1
+        name = max(times, key=times.__getitem__, default="")
+        if times.get(name, 0) > 1:
             raise self.error(f"holds two variables called {show(name)}", "save it again with one of each name")
         return Contents(form, tuple(variables))
 
@@ -135,78 +153,71 @@ class Format:
 
     def contents(self, source: Source) -> Contents:
         """Read what matched, where it is to be read. Raises RecordError."""
-        return open_isolated(self, source) if self.isolated else self.open(source)
+        if not self.isolated:
+            return self.open(source)
+        from faultdx.records.isolation import open_isolated
+
+        if isinstance(self.open, Reader):
+            self.open.function()  # imported here, for the child can open no file
+        return open_isolated(self, source)
+
+
+class Reader:
+    """Where a reader of this package is: the module in `faultdx.records`, imported at the first call, and its name."""
+
+    def __init__(self, module: str, name: str) -> None:
+        self.module, self.name = module, name
+
+    def function(self) -> Callable[[Source], Contents]:
+        """Return the reader."""
+        found: Callable[[Source], Contents] = getattr(
+            importlib.import_module(f"faultdx.records.{self.module}"), self.name
+        )
+        return found
+
+    def __call__(self, source: Source) -> Contents:
+        """Read what matched."""
+        return self.function()(source)
 
 
 # In the order of how sure their marks are; text, which has none, comes last.
 FORMATS: tuple[Format, ...] = (
-    Format("HDF5", hdf5.matches, hdf5.open_hdf5, isolated=True, needs=("h5py",)),
-    Format("MATLAB v5", mat5.matches, mat5.open_mat5),
-    Format("WAV", wav.matches, wav.open_wav),
-    Format("npy", npy.matches_npy, npy.open_npy),
-    Format("npz", npy.matches_npz, npy.open_npz),
-    Format("TDMS", tdms.matches, tdms.open_tdms, isolated=True, needs=("nptdms", "nptdms.log")),
+    Format("HDF5", marks.is_hdf5, Reader("hdf5", "open_hdf5"), isolated=True, needs=("h5py",)),
+    Format("MATLAB v5", marks.is_mat5, Reader("mat5", "open_mat5")),
+    Format("WAV", marks.is_wav, Reader("wav", "open_wav")),
+    Format("npy", marks.is_npy, Reader("npy", "open_npy")),
+    Format("npz", marks.is_npz, Reader("npy", "open_npz")),
+    Format("TDMS", marks.is_tdms, Reader("tdms", "open_tdms"), isolated=True, needs=("nptdms", "nptdms.log")),
     Format(
         "Parquet",
-        parquet.matches,
-        parquet.open_parquet,
+        marks.is_parquet,
+        Reader("parquet", "open_parquet"),
         isolated=True,
         needs=("pyarrow", "pyarrow.parquet", "pyarrow.compute"),
     ),
-    Format("UFF 58", uff.matches, uff.open_uff, isolated=True, needs=("pyuff", "pyuff.datasets.dataset_58")),
-    Format("MATLAB v4", mat4.matches, mat4.open_mat4),
-    Format("text", text.matches, text.open_text),
+    Format(
+        "UFF 58",
+        marks.is_uff,
+        Reader("uff", "open_uff"),
+        isolated=True,
+        needs=("pyuff", "pyuff.datasets.dataset_58"),
+    ),
+    Format("MATLAB v4", marks.is_mat4, Reader("mat4", "open_mat4")),
+    Format("text", marks.is_text, Reader("text", "open_text")),
 )
+_MAT5 = FORMATS[1]
 
-# What people pass by mistake, to be called by its name. First bytes, what it is.
-_FOREIGN: tuple[tuple[bytes, str], ...] = (
-    (b"\xff\xd8\xff", "a JPEG picture"),
-    (b"\x89PNG", "a PNG picture"),
-    (b"GIF8", "a GIF picture"),
-    (b"\x7fELF", "a program (ELF)"),
-    (b"MZ", "a Windows program"),
-    (b"\x1f\x8b", "compressed with gzip"),
-    (b"BZh", "compressed with bzip2"),
-    (b"\xfd7zXZ", "compressed with xz"),
-    (b"7z\xbc\xaf", "a 7-Zip archive"),
-    (b"Rar!", "a RAR archive"),
-    (b"PK\x05\x06", "an empty zip archive"),
-    (b"SQLite format 3", "an SQLite database"),
-    (b"ARROW1", "an Arrow table"),
-    (b"\xd0\xcf\x11\xe0", "an old Microsoft Office document"),
-    (b"TDSh", "the index of a TDMS file (.tdms_index), which holds no samples"),
-    (b"fLaC", "a FLAC recording"),
-    (b"OggS", "an Ogg recording"),
-    (b"ID3", "an MP3 recording"),
-)
-# The same for what is text itself, where a column name may begin like a mark: a pattern, what it is.
-_FOREIGN_TEXT: tuple[tuple[re.Pattern[bytes], str], ...] = (
-    (re.compile(rb"%PDF-"), "a PDF document"),
-    (re.compile(rb"(\xef\xbb\xbf)?\s*<[!?a-zA-Z]"), "an HTML or XML document"),
-    (re.compile(rb'(\xef\xbb\xbf)?\s*(\{|\[\s*[\[{"\d\-])'), "a JSON document"),
-)
 _CURE = (
     "give a MATLAB, HDF5, WAV, NumPy (.npy, .npz), TDMS, UFF 58, Parquet or text table (CSV) file, "
     "or export the recording as one"
 )
 
 
-def _foreign(data: bytes) -> str:
-    """Return what this is, in words, where it is no format that we read."""
-    if len(data) > 2 and data[0] == 0x80 and 2 <= data[1] <= 5:
-        return "a Python pickle, which could run code"
-    if data.startswith(b"PK\x03\x04") and not npy.matches_npz(data):
-        return "a zip archive or an office document"
-    found = next((what for mark, what in _FOREIGN if data.startswith(mark)), "")
-    if found and text.matches(data):
-        found = ""
-    return found or next((what for pattern, what in _FOREIGN_TEXT if pattern.match(data[:4096])), "")
-
-
-def open_contents(data: bytes, *, name: str, budget_bytes: int | None = None) -> Contents:
+def open_contents(data: bytes | Mirror, *, name: str, budget_bytes: int | None = None) -> Contents:
     """Tell the format of `data` by its bytes and return its variables, decoded on demand.
 
-    data : the whole file; arrays without compression are views into it (read-only)
+    data : the whole file; arrays without compression are views into it (read-only). A Mirror is a file of MATLAB v5
+        (`marks.is_surely_mat5`), read as far as it is needed
     name : the file as the user named it, for messages only
     budget_bytes : most memory that decoding may take; None is `default_budget_bytes`
 
@@ -215,12 +226,15 @@ def open_contents(data: bytes, *, name: str, budget_bytes: int | None = None) ->
     Raises RecordError (as the `load` of a variable does) where the data are empty, foreign, damaged or over the
     budget; never another exception because of what a file holds. ConfigError: see `default_budget_bytes`.
     """
+    if isinstance(data, Mirror):
+        budget = default_budget_bytes(data.size) if budget_bytes is None else budget_bytes
+        return _MAT5.contents(Source(b"", name, budget, mirror=data))
     source = Source(data, name, default_budget_bytes(len(data)) if budget_bytes is None else budget_bytes)
     if not data:
         raise source.error("is empty", "record or copy it again")
     if data[0] == 0 and not data.strip(b"\0"):
         raise source.error("holds only zero bytes", "copy it again: the transfer or the disk lost its content")
-    what = _foreign(data)
+    what = "" if data.startswith(marks.MAT5_MAGIC) else _foreign(data)
     form = None if what else next((form for form in FORMATS if form.matches(data)), None)
     refused: RecordError | None = None
     if form is not None:
@@ -239,8 +253,16 @@ def open_contents(data: bytes, *, name: str, budget_bytes: int | None = None) ->
     raise source.error("; ".join((cause, *broken)), _CURE)
 
 
+def _foreign(data: bytes) -> str:
+    from faultdx.records.foreign import what_is
+
+    return what_is(data)
+
+
 def _plugin(data: bytes) -> tuple[Format | None, tuple[str, ...]]:
     """Return the reader of another package that matches, and a sentence on each that could not be asked."""
+    from faultdx.records import plugins
+
     found, broken = plugins.load(Format)
     for form in found:
         try:

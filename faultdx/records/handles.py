@@ -11,8 +11,7 @@ import os
 import re
 import stat
 import sys
-from dataclasses import dataclass
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from faultdx.errors import RecordError
 from faultdx.files import show
@@ -32,8 +31,7 @@ _KINDS = (
 _FOREIGN_NAME = re.compile(r"[A-Za-z]:[\\/]|[A-Za-z][A-Za-z0-9+.-]*://")
 
 
-@dataclass(frozen=True)
-class Location:
+class Location(NamedTuple):
     """A file ("-" is standard input), and what is named inside it: a member of an archive, a variable, or both."""
 
     file: str

@@ -25,12 +25,11 @@ import numpy as np
 from faultdx.errors import RecordError
 from faultdx.files import show
 from faultdx.records.contents import Contents, NumberArray, Variable
+from faultdx.records.marks import MATLAB_73
 
 if TYPE_CHECKING:
     from faultdx.records.formats import Source
 
-_SIGNATURE = b"\x89HDF\r\n\x1a\n"
-_MATLAB = b"MATLAB 7.3 MAT-file"
 _DEFLATE, _SHUFFLE, _FLETCHER32 = 1, 2, 3  # filter numbers of the HDF5 library
 _MOST_RANK = 3
 _MOST_VARIABLES, _DEEPEST = 4096, 8
@@ -56,11 +55,6 @@ class Found:
 
 class RefusedError(Exception):
     """Why a file or an entry is not read; becomes a RecordError where the file is known."""
-
-
-def matches(data: bytes) -> bool:
-    """Say whether `data` have the HDF5 signature where MATLAB and others put it, or at least MATLAB's words."""
-    return any(data[at : at + 8] == _SIGNATURE for at in (0, 512, 1024, 2048)) or data.startswith(_MATLAB)
 
 
 @contextmanager
@@ -222,7 +216,8 @@ def _check_chunks(dataset: Any, data: bytes) -> None:
                 if _inflated_size(body, expected) != expected:
                     raise RefusedError("is damaged: a chunk does not decode to its size")
                 expected = len(body)
-        if len(raw) != expected:
+        # Without filters the library makes up the missing end of what it returns: only the index knows.
+        if len(raw) != expected or info.size != expected:
             raise RefusedError("is damaged: a chunk is not of its size")
     if len(seen) < needed:
         raise RefusedError("is damaged: some of its chunks are missing")
@@ -331,5 +326,5 @@ def open_hdf5(source: Source) -> Contents:
             return source.unreadable(entry.name, entry.shape, kind=entry.kind, cause=entry.cause, text=entry.text)
         return Variable(entry.name, entry.shape, "number", partial(_load, source, entry))
 
-    is_matlab = source.data.startswith(_MATLAB)
+    is_matlab = source.data.startswith(MATLAB_73)
     return source.contents("MATLAB v7.3" if is_matlab else "HDF5", [variable(entry) for entry in found])

@@ -6,7 +6,7 @@ import dataclasses
 import math
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ import numpy.typing as npt
 from faultdx.errors import FaultdxError, RecordError, UnusableError
 from faultdx.files import show
 from faultdx.records.conventions import Channel, choose, load_signal
+from faultdx.records.objections import assess_record, objections, unusable_check
 from faultdx.records.opening import fetch, sha256_of
 from faultdx.records.reading import (
     Opened,
@@ -26,10 +27,20 @@ from faultdx.records.reading import (
     to_be_loaded,
     understand,
 )
-from faultdx.records.record import Record
 from faultdx.records.table import NOTHING, Declared, Item
-from faultdx.signals.quality import Check, assess, fired
+from faultdx.signals.quality import Check
 from faultdx.signals.spectra import level
+
+__all__ = [
+    "Inspection",
+    "Level",
+    "assess_record",
+    "inspect_file",
+    "inspect_item",
+    "level_of",
+    "objections",
+    "unusable_check",
+]
 
 
 @dataclass(frozen=True)
@@ -91,29 +102,6 @@ class Inspection:
             if not math.isfinite(check["value"]):  # it was not made, and says nothing
                 check["value"] = check["severity"] = None
         return plain
-
-
-def assess_record(record: Record) -> tuple[Check, ...]:
-    """Return every check of the signal of `record`, those that found nothing too."""
-    names = [show(c) for c in record.channels]
-    return assess(record.signal, sampling_rate_hz=record.sampling_rate_hz, rpm=record.rpm, names=names)
-
-
-def objections(record: Record, *, policy: str = "refuse") -> tuple[Check, ...]:
-    """Return the checks of `record` that fired, those that refuse first.
-
-    policy : "refuse"; "warn" turns refusals into warnings; "off" makes no checks
-    """
-    if policy == "off":
-        return ()
-    found = fired(assess_record(record))
-    return tuple(replace(c, severity="warn") for c in found) if policy == "warn" else found
-
-
-def unusable_check(error: UnusableError) -> Check:
-    """Return the check that a signal failed while it was read; its message does not repeat the file."""
-    message = str(error)
-    return Check(error.check, error.value, error.limit, "refuse", message.removeprefix(f"{show(error.path or '')}: "))
 
 
 def level_of(channel: str, signal: npt.NDArray[np.float32]) -> Level:

@@ -16,20 +16,17 @@ import itertools
 import math
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from faultdx.records.contents import Contents, NumberArray, Variable
-from faultdx.records.mat5_stream import AHEAD, MATRIX, DamagedError, Inflated, Plain
+from faultdx.records.marks import MAT5_HEADER, MAT5_ORDERS, is_mat5
+from faultdx.records.mat5_stream import AHEAD, MATRIX, DamagedError, Inflated, Need, Plain
 
 if TYPE_CHECKING:
     from faultdx.records.formats import Source
 
-_MAGIC = b"MATLAB 5.0 MAT-file"
-_MARKS = {b"\x00\x01IM": "<", b"\x01\x00MI": ">"}  # version and byte order, at 124
-_FILE_HEADER = 128
 _COMPRESSED = 15  # miCOMPRESSED
 _STORED = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}  # by mi type
 _CLASSES = {6: "f8", 7: "f4", 8: "i1", 9: "u1", 10: "i2", 11: "u2", 12: "i4", 13: "u4", 14: "i8", 15: "u8"}  # by mx
@@ -44,8 +41,7 @@ _MARK_EVERY = 1 << 20  # bytes
 _DEEPEST, _MOST_FIELDS, _LONGEST_STRUCT = 4, 512, 64  # levels, fields in a file, and elements of structs
 
 
-@dataclass(frozen=True)
-class _Header:
+class _Header(NamedTuple):
     """What stands before the data of an array: mx class and flags, dimensions, name."""
 
     mx_class: int
@@ -54,29 +50,29 @@ class _Header:
     name: str
 
     @property
-    def count(self) -> int:
+    def elements(self) -> int:
         return math.prod(self.shape)
 
 
-@dataclass(frozen=True)
 class _Element:
     """A miMATRIX element of the file: its body, as it stands there, and the byte order.
 
+    need : has bytes of the body read from the file before they are looked at
     marks : streams that stand at places on the way through a compressed struct, at least a MiB apart, so that its
         fields can be loaded one by one in the time that it takes to inflate it once
     verdict : nothing until the checksum of the whole has been compared; then what was wrong with it, or None
     """
 
-    source: Source
-    order: str
-    body: memoryview
-    is_compressed: bool
-    marks: list[Plain] = field(default_factory=list)
-    verdict: list[DamagedError | None] = field(default_factory=list)
+    def __init__(self, source: Source, order: str, body: memoryview, need: Need, is_compressed: bool) -> None:
+        self.source, self.order, self.body, self.need, self.is_compressed = source, order, body, need, is_compressed
+        self.marks: list[Plain] = []
+        self.verdict: list[DamagedError | None] = []
 
     def start(self, *, ahead: int = 0) -> Plain:
         """Return a fresh stream over the body."""
-        return Inflated(self.body, self.order, ahead=ahead) if self.is_compressed else Plain(self.body, self.order)
+        if self.is_compressed:
+            return Inflated(self.body, self.order, self.need, ahead=ahead)
+        return Plain(self.body, self.order, self.need)
 
     def mark(self, stream: Plain) -> None:
         """Remember the place of `stream`, where that will save time."""
@@ -144,14 +140,14 @@ class _Element:
         try:
             dtype = np.dtype(_CLASSES[header.mx_class])
             if self.is_compressed:
-                self.source.spend(name, min(end - position, header.count * 8))
+                self.source.spend(name, min(end - position, header.elements * 8))
             stream = self.stream_at(position)
-            kind, raw = self.part(stream, most=header.count * 8)
+            kind, raw = self.part(stream, most=header.elements * 8)
             if kind not in _STORED:
                 raise DamagedError("is damaged: its data are of an unknown type")
             stored: np.dtype[Any] = np.dtype(self.order + _STORED[kind])
-            if header.count * stored.itemsize != len(raw):
-                raise DamagedError(f"is damaged: it states {header.count} {stored} values and has {len(raw)} bytes")
+            if header.elements * stored.itemsize != len(raw):
+                raise DamagedError(f"is damaged: it states {header.elements} {stored} values and has {len(raw)} bytes")
             if stream.position != end:
                 raise DamagedError("is damaged: it holds more than its values")
             self.check(stream)
@@ -167,7 +163,7 @@ class _Element:
 
 def _text(element: _Element, header: _Header, stream: Plain) -> str | None:
     """Return the characters of a short row of text, else None."""
-    if header.count > _LONGEST_TEXT or len(header.shape) != 2 or header.shape[0] > 1:
+    if header.elements > _LONGEST_TEXT or len(header.shape) != 2 or header.shape[0] > 1:
         return None
     kind, raw = element.part(stream, most=4 * _LONGEST_TEXT)
     order = "le" if element.order == "<" else "be"
@@ -175,8 +171,7 @@ def _text(element: _Element, header: _Header, stream: Plain) -> str | None:
     return bytes(raw).decode(encoding.get(kind, "latin-1"), "replace")
 
 
-@dataclass(frozen=True)
-class _Walk:
+class _Walk(NamedTuple):
     """The way through one element, whose header has been read from `stream`.
 
     left : [fields that may still be listed, bytes that may still be inflated to find them], shared by the whole file
@@ -198,7 +193,7 @@ class _Walk:
             unknown = f"of an unknown class ({header.mx_class})"
             what = "complex" if header.mx_class in _CLASSES else _OTHERS.get(header.mx_class, unknown)
             yield source.unreadable(name, header.shape, kind="other", cause=f"is {what}")
-        if header.mx_class == _STRUCT and 0 < header.count <= _LONGEST_STRUCT and depth < _DEEPEST:
+        if header.mx_class == _STRUCT and 0 < header.elements <= _LONGEST_STRUCT and depth < _DEEPEST:
             if isinstance(self.stream, Inflated) and depth == 0:
                 self.left[1] -= self.stream.size
             try:
@@ -217,7 +212,7 @@ class _Walk:
         titles = [
             bytes(names[i : i + width]).split(b"\0")[0].decode("ascii", "replace") for i in range(0, len(names), width)
         ]
-        for index, title in itertools.product(range(header.count), titles):
+        for index, title in itertools.product(range(header.elements), titles):
             kind, size = stream.tag()
             after = stream.position + size
             self.left[0] -= 1
@@ -226,7 +221,7 @@ class _Walk:
             if kind != MATRIX or after > stream.size or not title.isprintable():
                 raise DamagedError("is damaged: one of its fields is malformed")
             if size:
-                prefix = name if header.count == 1 else f"{name}({index + 1})"
+                prefix = name if header.elements == 1 else f"{name}({index + 1})"
                 yield from self.variables(element.header(stream), f"{prefix}.{title}", after, depth + 1)
             if stream.position > after:
                 raise DamagedError("is damaged: one of its fields runs past its end")
@@ -236,12 +231,13 @@ class _Walk:
 
 def _elements(source: Source, order: str) -> Iterator[tuple[int, int, memoryview]]:
     """Yield (position, mi type, body) of the top-level elements; raise RecordError where their bounds are broken."""
-    view, position = source.view, _FILE_HEADER
+    view, position = source.view, MAT5_HEADER
     for _ in range(_MOST_VARIABLES):
         if position == len(view):
             return
         if len(view) - position < 8:
             raise source.error("is cut short: it ends inside the tag of a variable", "copy it again")
+        source.need(position, position + 8)
         kind, size = struct.unpack_from(order + "II", view, position)
         end = position + 8 + size
         if kind not in (MATRIX, _COMPRESSED):
@@ -253,10 +249,7 @@ def _elements(source: Source, order: str) -> Iterator[tuple[int, int, memoryview
     raise source.error(f"holds over {_MOST_VARIABLES} variables", "split it")
 
 
-def matches(data: bytes) -> bool:
-    """Say whether `data` has the mark of MATLAB v5, or at least the words at its start."""
-    cut = len(data) < _FILE_HEADER and data.startswith(_MAGIC[:6])  # its words alone would pass for text
-    return data[124:128] in _MARKS or data.startswith(_MAGIC) or cut
+matches = is_mat5  # for whoever asks this reader alone
 
 
 def open_mat5(source: Source) -> Contents:
@@ -269,8 +262,9 @@ def open_mat5(source: Source) -> Contents:
     Raises RecordError where the file is cut short, its element tags are damaged, no variable can be read, or two
     variables share a name.
     """
+    source.need(0, MAT5_HEADER)
     view = source.view
-    order = _MARKS.get(bytes(view[124:128]), "")
+    order = MAT5_ORDERS.get(bytes(view[124:128]), "")
     if not order:
         raise source.error("is a MATLAB v5 file with a damaged or incomplete header", "copy it again")
     hidden = struct.unpack_from(order + "Q", view, 116)[0]  # where MATLAB keeps what its objects share; no variable
@@ -279,7 +273,7 @@ def open_mat5(source: Source) -> Contents:
     broken: list[DamagedError] = []
     for number, (position, kind, body) in enumerate(_elements(source, order), 1):
         name = f"unreadable_{number}"
-        element = _Element(source, order, body, kind == _COMPRESSED)
+        element = _Element(source, order, body, source.needs_from(position + 8), kind == _COMPRESSED)
         try:
             stream = element.start(ahead=AHEAD)
             header = element.header(stream)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import struct
 import zlib
+from collections.abc import Callable
 from typing import Self
 
 import numpy as np
@@ -26,11 +27,21 @@ class DamagedError(Exception):
     """Why an element cannot be read; becomes a RecordError where the file and the variable are known."""
 
 
-class Plain:
-    """Bytes that are read in order, without a copy."""
+Need = Callable[[int, int], None]  # have the bytes of a view from, up to; raises RecordError
 
-    def __init__(self, view: memoryview, order: str) -> None:
-        self._view, self.order, self.position, self.size = view, order, 0, len(view)
+
+def all_there(start: int, end: int) -> None:
+    """Do nothing: the bytes of a view are there already."""
+
+
+class Plain:
+    """Bytes that are read in order, without a copy.
+
+    need : is told which bytes of `view` are looked at next, before they are
+    """
+
+    def __init__(self, view: memoryview, order: str, need: Need = all_there) -> None:
+        self._view, self.order, self._need, self.position, self.size = view, order, need, 0, len(view)
 
     def tag(self) -> tuple[int, int]:
         """Return the two words of the next tag: mi type and size in bytes, in byte order `order`."""
@@ -46,6 +57,7 @@ class Plain:
     def read(self, count: int) -> memoryview:
         """Return the next `count` bytes, read-only. Raises DamagedError where they are not there."""
         self.claim(count)
+        self._need(self.position - count, self.position)
         return self._view[self.position - count : self.position]
 
     def skip(self, count: int) -> None:
@@ -66,8 +78,8 @@ class Inflated(Plain):
     ahead : inflate this many bytes at once where fewer are read; each call of zlib costs as much as 30 KiB copied
     """
 
-    def __init__(self, view: memoryview, order: str, *, ahead: int = 0) -> None:
-        super().__init__(view, order)
+    def __init__(self, view: memoryview, order: str, need: Need = all_there, *, ahead: int = 0) -> None:
+        super().__init__(view, order, need)
         self._inflater = zlib.decompressobj()
         self._fed, self._ready, self._ahead, self.size = 0, memoryview(b""), ahead, 8
         kind, size = self.tag()
@@ -81,6 +93,7 @@ class Inflated(Plain):
             while not self._inflater.eof:
                 # What is not consumed is copied, so no more is fed than the output may need; fewer calls are faster.
                 block = self._view[self._fed : self._fed + most + _MARGIN]
+                self._need(self._fed, self._fed + len(block))
                 out = self._inflater.decompress(block, most)
                 self._fed += len(block) - len(self._inflater.unconsumed_tail)
                 if out:

@@ -18,7 +18,8 @@ from faultdx.errors import ConfigError, RecordError
 from faultdx.records.archives import Archive, Member, open_archive
 from faultdx.records.folders import TABLE_NAME, Placed, is_record, natural
 from faultdx.records.handles import STANDARD_INPUT, locate
-from faultdx.records.table import FOLDER_NAME, HEAD_BYTES, Declared, Item, is_table, read_table
+from faultdx.records.table import FOLDER_NAME, Declared, Item
+from faultdx.records.table_reading import HEAD_BYTES, is_table, read_table
 
 
 @dataclass(frozen=True)

@@ -109,11 +109,6 @@ def _array(source: Source, name: str, header: _Header, view: memoryview) -> Numb
     return source.native(name, values.reshape(header.shape, order="F" if header.fortran else "C"))
 
 
-def matches_npy(data: bytes) -> bool:
-    """Say whether `data` starts as an .npy file."""
-    return data.startswith(_MAGIC)
-
-
 def matches_npz(data: bytes) -> bool:
     """Say whether `data` are a zip archive that holds .npy files and nothing else, by its directory.
 

@@ -22,19 +22,9 @@ from faultdx.records.statements import is_statement
 if TYPE_CHECKING:
     from faultdx.records.formats import Source
 
-_MARK = b"PAR1"
 _MOST_COLUMNS = 4096
 _MOST_WAVEFORMS = 100_000
 _CURE = "write the table again"
-
-
-# Imported before the child process begins, which can open no file any more. is_null() of a list needs compute.
-NEEDS = ("pyarrow", "pyarrow.parquet", "pyarrow.compute")
-
-
-def matches(data: bytes) -> bool:
-    """Say whether `data` start as a Parquet file."""
-    return data.startswith(_MARK)
 
 
 def _guarded(source: Source, work: Callable[[Any], Any], what: str = "") -> Any:

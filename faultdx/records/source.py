@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-import glob
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import fields, replace
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 
 from faultdx.errors import ConfigError, RecordError
 from faultdx.files import show
-from faultdx.records.folders import TABLE_NAME, Placed, is_record, labelled, natural
 from faultdx.records.handles import STANDARD_INPUT, locate
-from faultdx.records.members import Listing, list_archive, recordings_in
+from faultdx.records.opening import may_lead_inside
 from faultdx.records.reading import Opened, open_bytes, open_item, read_item
-from faultdx.records.table import FOLDER_NAME, NOTHING, Declared, Item, looks_like_table, read_table
+from faultdx.records.table import FOLDER_NAME, NOTHING, Declared, Item, may_be_table
+
+if TYPE_CHECKING:
+    from faultdx.records.folders import Placed
+    from faultdx.records.members import Listing
 
 __all__ = [
     "NOTHING",
     "Declared",
     "Item",
-    "Listing",
     "Opened",
     "find_records",
     "list_archive",
@@ -28,6 +30,13 @@ __all__ = [
     "open_item",
     "read_item",
 ]
+
+
+def list_archive(path: str) -> Listing | None:
+    """Return what the archive `path` ("-" is standard input) holds, None where it is no archive. Raises RecordError."""
+    from faultdx.records import members
+
+    return members.list_archive(path)
 
 
 def find_records(sources: Sequence[str], *, table: str | None = None, flags: Declared = NOTHING) -> list[Item]:
@@ -65,8 +74,10 @@ def _described(items: list[Item], table: str, flags: Declared) -> list[Item]:
 
 def _listed(table: str, flags: Declared, *, bounded: bool = False) -> list[Item]:
     """Return the recordings that a records table lists. A row of an archive means those in it that no row names."""
+    from faultdx.records.table_reading import read_table
+
     rows = read_table(table, flags=flags, bounded=bounded)
-    inside = [recordings_in(row.path, flags) for row in rows]
+    inside = [_inside(row.path, flags) for row in rows]
     if not any(inside):
         return rows
     named = {_identity(row.path) for row in rows}
@@ -75,7 +86,7 @@ def _listed(table: str, flags: Declared, *, bounded: bool = False) -> list[Item]
         if not found:
             items.append(row)
             continue
-        for item in labelled(found, PurePosixPath()):
+        for item in _labelled(found, PurePosixPath()):
             if item.path == row.path or _identity(item.path) not in named:
                 items.append(replace(item, declared=_with_row(item.declared, row.declared)))
     return items
@@ -101,27 +112,63 @@ def _find(source: str, flags: Declared) -> list[Item]:
     if "\0" in source:  # reading it will say what is wrong
         return alone
     if source != STANDARD_INPUT and _is_folder(source):
-        return labelled(list(_walk(Path(source), flags, frozenset())), Path(source)) or alone
-    if looks_like_table(source):
+        return _labelled(list(_walk(Path(source), flags, frozenset())), Path(source)) or alone
+    if _is_table(source):
         return _listed(source, flags)
-    found = recordings_in(source, flags)
+    found = _inside(source, flags)
     if found is not None:
-        return labelled(found, PurePosixPath()) or alone
-    if locate(source).inside is None and not os.path.lexists(source) and glob.has_magic(source):
-        suffix = Path(source).suffix.lower()
-        paths = [
-            path
-            for path in map(Path, glob.glob(source, recursive=True))  # noqa: PTH207 - Path().glob("/x/*") raises
-            if not _is_folder(path) and (is_record(path) or path.suffix.lower() == suffix)
-        ]
-        paths.sort(key=natural)
-        return [item for path in paths for item in labelled(_in_folder(path, flags), path.parent)] or alone
+        return _labelled(found, PurePosixPath()) or alone
+    if locate(source).inside is None and not os.path.lexists(source):
+        return _matching(source, flags) or alone
     return alone
 
 
+def _matching(pattern: str, flags: Declared) -> list[Item]:
+    """Return the recordings whose names match a pattern; none where it is no pattern."""
+    import glob
+
+    from faultdx.records.folders import is_record, natural
+
+    if not glob.has_magic(pattern):
+        return []
+    suffix = Path(pattern).suffix.lower()
+    paths = [
+        path
+        for path in map(Path, glob.glob(pattern, recursive=True))  # noqa: PTH207 - Path().glob("/x/*") raises
+        if not _is_folder(path) and (is_record(path) or path.suffix.lower() == suffix)
+    ]
+    paths.sort(key=natural)
+    return [item for path in paths for item in _labelled(_in_folder(path, flags), path.parent)]
+
+
+def _labelled(found: Sequence[Placed], root: Path | PurePosixPath) -> list[Item]:
+    from faultdx.records.folders import labelled
+
+    return labelled(found, root)
+
+
+def _is_table(path: str) -> bool:
+    if not may_be_table(path):
+        return False
+    from faultdx.records.table_reading import looks_like_table
+
+    return looks_like_table(path)
+
+
+def _inside(path: str, flags: Declared) -> list[Placed] | None:
+    """Return the recordings in an archive, or in a folder or of a pattern in one; None where `path` is neither."""
+    if not may_lead_inside(path):
+        return None
+    from faultdx.records.members import recordings_in
+
+    return recordings_in(path, flags)
+
+
 def _walk(folder: Path, flags: Declared, above: frozenset[str]) -> Iterator[Placed]:
+    from faultdx.records.folders import TABLE_NAME, Placed, is_record, natural
+
     table = folder / TABLE_NAME
-    if looks_like_table(str(table)):
+    if _is_table(str(table)):
         for item in _listed(str(table), flags, bounded=True):
             yield Placed(Path(locate(item.path).file).parent, item)
         return
@@ -143,9 +190,11 @@ def _walk(folder: Path, flags: Declared, above: frozenset[str]) -> Iterator[Plac
 
 def _in_folder(path: Path, flags: Declared) -> list[Placed]:
     """Return a file of a folder, or, where it is an archive, what is in it, placed as if it were unpacked there."""
+    from faultdx.records.folders import Placed
+
     # The name of the folder is kept as a detail, so that it can be asked for as a label where it is not one itself.
     details = {"folder": path.absolute().parent.name}
-    inside = recordings_in(str(path), flags)
+    inside = _inside(str(path), flags)
     if inside is None:
         return [Placed(path.parent, Item(str(path), Declared(details=details, said_by=FOLDER_NAME), flags))]
     found = []

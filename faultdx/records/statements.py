@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -44,8 +44,7 @@ _SHORTEST_STEP_S = 1e-12
 _SAME_INTEGER = 1e-5  # printed times and intervals carry a rounding error: 12000.00004 Hz are 12000
 
 
-@dataclass(frozen=True)
-class Stated:
+class Stated(NamedTuple):
     """A number that the file states, and where: `by` reads "variable SampleFrequency"."""
 
     value: float

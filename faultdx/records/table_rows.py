@@ -6,14 +6,15 @@ import importlib
 import json
 from collections.abc import Mapping
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from faultdx.errors import ConfigError
 from faultdx.files import show
-from faultdx.records.child import LateError, Limits, run
-from faultdx.records.room import ChildError, Room
+
+if TYPE_CHECKING:
+    from faultdx.records.room import Room
 
 MOST_ROWS = 100_000
 _MOST_COLUMNS = 64
@@ -35,6 +36,9 @@ def parquet_rows(data: bytes, path: str) -> tuple[list[str], list[dict[str, str]
             importlib.import_module(name)
     except ImportError as error:
         raise ConfigError(f"{show(path)}: Parquet needs pyarrow; install it, or save the table as CSV") from error
+    from faultdx.records.child import LateError, Limits, run
+    from faultdx.records.room import ChildError, Room
+
     room = Room(_ROOM_BYTES)
     try:
         said = run(partial(_read, data, room), limits=Limits(_MEMORY_BYTES, _SECONDS, may_open_files=False), room=room)

@@ -36,11 +36,6 @@ _MOST_CHANNELS = 4096
 _CURE = "export it again, or copy it once its writer has closed it"
 
 
-def matches(data: bytes) -> bool:
-    """Say whether `data` start as a TDMS file."""
-    return data.startswith(_TAG)
-
-
 def _check_segments(source: Source) -> None:
     """Raise RecordError unless the segments follow each other to the very end of the file."""
     view, position = source.view, 0

@@ -41,11 +41,6 @@ _CURE = "export it as uncompressed PCM or float WAV"
 _MOST_CHANNELS = 256
 
 
-def matches(data: bytes) -> bool:
-    """Say whether `data` starts as a WAV file or one of its relatives."""
-    return data[:4] in (b"RIFF", b"RF64", b"RIFX", b"BW64") and data[8:12] in (b"WAVE", b"")
-
-
 def _chunks(source: Source, order: Order) -> dict[bytes, memoryview]:
     """Return the first `fmt ` and `data` chunks; a chunk that runs past the end of the file raises RecordError."""
     view, position, found = source.view, 12, {}
