@@ -1,19 +1,29 @@
-"""One record -> the segments that go into the prepared file."""
+"""One recording -> what the first pass learns of it -> the segments that go into the prepared file."""
 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+import os
+import platform
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from faultdx.config import PrepareConfig
 from faultdx.dataset import Block
+from faultdx.errors import DatasetError, RecordError, UnusableError
+from faultdx.files import show
+from faultdx.mapping.names import Name
+from faultdx.records.handles import locate
+from faultdx.records.objections import objections
+from faultdx.records.reading import read_item, read_samples
 from faultdx.records.record import Record
+from faultdx.records.table import Item
 from faultdx.signals.noise import KINDS, add_noise, segment_rng
 from faultdx.signals.resampling import ratio, resample
 from faultdx.signals.segments import Part, cut, normalize, segment_starts, split_in_time
+from faultdx.signals.spectra import rms_of
 from faultdx.splits import NAMES, Shares
 
 _BLOCK = 64  # segments that noise is drawn for at once: memory stays with them, however long the record
@@ -26,6 +36,49 @@ class Cutting:
     config: PrepareConfig
     rate_hz: float
     method: str
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A recording as the first pass saw it, so that the second need not work out again what cannot have changed.
+
+    sha256 : of its bytes; key : of its samples, see `record_key`; rate_hz : they are sampled at
+    state : of its file (device, inode, size, times in ns), () where it cannot be told
+    """
+
+    sha256: str
+    key: str
+    rate_hz: float
+    state: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Known:
+    """What the first pass keeps of a record: everything but its samples."""
+
+    path: str
+    seen: Seen
+    label: str
+    specimen: str | None
+    condition: str | None
+    asset: str | None
+    unit: str | None
+    rpm: float | None
+    source_rate_hz: float
+    samples: int
+    channels: tuple[str, ...]
+    rms: float
+    notes: tuple[str, ...]
+
+    @property
+    def sha256(self) -> str:
+        """Of the bytes of its file."""
+        return self.seen.sha256
+
+    @property
+    def key(self) -> str:
+        """Its name by content."""
+        return self.seen.key
 
 
 def _parts(samples: int, shares: Shares, plan: Cutting) -> list[Part]:
@@ -62,11 +115,116 @@ def record_key(record: Record) -> str:
     return hashlib.sha256(record.signal.tobytes()).hexdigest()
 
 
+def learn(item: Item, *, labels: str, quality: str, folder: str | None = None) -> Known | RecordError:
+    """Return what there is to know of a recording, or why it cannot be used. Never raises for a recording.
+
+    labels : the column that names the class; quality : what a signal that fails a check gets
+    folder : the working folder that the name is relative to, where it may be another one. An error about a file that
+    is not on this machine then has the machine as `unseen_on`
+    """
+    name = Name(item.path, folder)
+    far = replace(item, path=name.absolute)
+    try:
+        state = _state(far.path)
+        record = read_item(far)
+        seen = Seen(record.sha256, record_key(record), record.sampling_rate_hz, state)
+        return _known(replace(record, path=item.path), seen, labels, quality)
+    except RecordError as error:
+        error.path = item.path
+        error.args = (name.words(str(error)),)
+        if folder is not None and not name.is_seen:
+            error.unseen_on = platform.node() or "another machine"  # type: ignore[attr-defined]
+        return error
+
+
+def _known(record: Record, seen: Seen, labels: str, quality: str) -> Known:
+    label = record.label if labels == "label" else _field(record, labels)
+    if not label:
+        cure = (
+            "give it in the column `label` of a records table, or put the files in one folder a class (two or more)"
+            if labels == "label"
+            else f"its columns are {', '.join(['label', *record.details]) or 'none'}"
+        )
+        raise RecordError(f"{show(record.path)}: no {labels} is known for this record: {cure}", record.path)
+    found = objections(record, policy=quality)
+    refused = next((c for c in found if c.severity == "refuse"), None)
+    if refused is not None:
+        raise UnusableError(
+            f"{show(record.path)}: {refused.message}; --quality warn takes it all the same",
+            record.path,
+            check=refused.name,
+            value=refused.value,
+            limit=refused.limit,
+        )
+    return Known(
+        path=record.path,
+        seen=seen,
+        label=label,
+        specimen=record.specimen,
+        condition=record.condition,
+        asset=record.asset,
+        unit=record.unit,
+        rpm=record.rpm,
+        source_rate_hz=record.sampling_rate_hz,
+        samples=record.signal.shape[1],
+        channels=record.channels,
+        rms=rms_of(record.signal),
+        notes=(*record.notes, *(c.message for c in found)),
+    )
+
+
+def _field(record: Record, name: str) -> str | None:
+    value = getattr(record, name, None) if name in ("specimen", "condition", "asset") else record.details.get(name)
+    return str(value) if value else None
+
+
+def _state(path: str) -> tuple[int, ...]:
+    """Return what changes with a file: its place, its size, and the times of its last changes."""
+    try:
+        s = os.stat(locate(path).file)  # noqa: PTH116 - Path raises on long names
+    except (OSError, ValueError):  # standard input, and what is not there
+        return ()
+    return (s.st_dev, s.st_ino, s.st_size, s.st_mtime_ns, s.st_ctime_ns)
+
+
+def cut_item(item: Item, seen: Seen, shares: Shares, *, plan: Cutting, folder: str | None = None) -> Block:
+    """Read a recording again and cut it. Raises DatasetError where it is no longer what the first pass saw."""
+    far = replace(item, path=Name(item.path, folder).absolute)
+    try:
+        signal = _signal_again(far, seen)
+    except RecordError:
+        signal = None
+    if signal is None:
+        raise DatasetError(f"{show(item.path)}: changed while it was prepared: run prepare again")
+    return cut_signal(signal, seen.rate_hz, shares, plan, key=seen.key)
+
+
+def _signal_again(item: Item, seen: Seen) -> npt.NDArray[np.float32] | None:
+    """Return the samples of a recording that was read before, None where they are no longer those. Raises RecordError.
+
+    A file whose state is the same before and after has the bytes that it had, so that no digest is worked out again.
+    """
+    if seen.state and _state(item.path) == seen.state:
+        signal = read_samples(item)
+        if _state(item.path) == seen.state:
+            return signal
+    record = read_item(item)
+    return record.signal if (record.sha256, record.sampling_rate_hz) == (seen.sha256, seen.rate_hz) else None
+
+
 def cut_record(record: Record, shares: Shares, plan: Cutting) -> Block:
-    """Turn one record into the segments of the prepared file: resample, cut, add noise, normalise, in that order."""
+    """Turn one record into the segments of the prepared file: see `cut_signal`."""
+    return cut_signal(record.signal, record.sampling_rate_hz, shares, plan, key=record_key(record))
+
+
+def cut_signal(signal: npt.NDArray[np.float32], rate_hz: float, shares: Shares, plan: Cutting, *, key: str) -> Block:
+    """Turn a record's samples into the segments of the prepared file: resample, cut, add noise, normalise, in that
+    order.
+
+    signal : shape (channels, samples), at rate_hz; key : `record_key` of the record
+    """
     config = plan.config
-    signal = resample(record.signal, from_hz=record.sampling_rate_hz, to_hz=plan.rate_hz)
-    key = record_key(record)
+    signal = resample(signal, from_hz=rate_hz, to_hz=plan.rate_hz)
     starts, sides = starts_of(signal.shape[1], shares, plan, key)
     clean = (
         cut(signal, starts, length=config.segment)

@@ -7,12 +7,11 @@ split are known before anything is cut; the second cuts, adds noise and writes, 
 from __future__ import annotations
 
 import json
-from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from collections import Counter
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass
-from multiprocessing import get_context
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,39 +19,18 @@ import numpy as np
 import numpy.typing as npt
 
 from faultdx.config import HEALTHY_NAMES, PrepareConfig
-from faultdx.cutting import Cutting, cut_record, record_key, resampled_length, starts_of
-from faultdx.dataset import Block, created
-from faultdx.errors import ConfigError, DatasetError, OutputError, RecordError, UnusableError
+from faultdx.cutting import Cutting, Known, cut_item, learn, resampled_length, starts_of
+from faultdx.dataset import created
+from faultdx.errors import ConfigError, DatasetError, OutputError, RecordError
 from faultdx.files import check_target, show
-from faultdx.records.inspection import objections
+from faultdx.mapping import Lost, mapped
+from faultdx.mapping.names import Name, not_seen
 from faultdx.records.opening import is_standard_input
-from faultdx.records.record import Record
-from faultdx.records.source import Item, read_item
+from faultdx.records.table import Item
 from faultdx.signals.noise import KINDS
-from faultdx.signals.spectra import rms_of
 from faultdx.splits import NAMES, Shares, SplitPlan, Subject, plan_split
 
 Progress = Callable[[str, int, int], None]
-
-
-@dataclass(frozen=True)
-class Known:
-    """What the first pass keeps of a record: everything but its samples."""
-
-    path: str
-    sha256: str
-    key: str
-    label: str
-    specimen: str | None
-    condition: str | None
-    asset: str | None
-    unit: str | None
-    rpm: float | None
-    source_rate_hz: float
-    samples: int
-    channels: tuple[str, ...]
-    rms: float
-    notes: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -70,88 +48,28 @@ class Summary:
     notes: tuple[str, ...]
 
 
-def _learn(item: Item, labels: str, quality: str) -> Known | RecordError:
-    try:
-        record = read_item(item)
-        return _known(record, labels, quality)
-    except RecordError as error:
-        return error
-
-
-def _known(record: Record, labels: str, quality: str) -> Known:
-    label = record.label if labels == "label" else _field(record, labels)
-    if not label:
-        cure = (
-            "give it in the column `label` of a records table, or put the files in one folder a class (two or more)"
-            if labels == "label"
-            else f"its columns are {', '.join(['label', *record.details]) or 'none'}"
-        )
-        raise RecordError(f"{show(record.path)}: no {labels} is known for this record: {cure}", record.path)
-    found = objections(record, policy=quality)
-    refused = next((c for c in found if c.severity == "refuse"), None)
-    if refused is not None:
-        raise UnusableError(
-            f"{show(record.path)}: {refused.message}; --quality warn takes it all the same",
-            record.path,
-            check=refused.name,
-            value=refused.value,
-            limit=refused.limit,
-        )
-    return Known(
-        path=record.path,
-        sha256=record.sha256,
-        key=record_key(record),
-        label=label,
-        specimen=record.specimen,
-        condition=record.condition,
-        asset=record.asset,
-        unit=record.unit,
-        rpm=record.rpm,
-        source_rate_hz=record.sampling_rate_hz,
-        samples=record.signal.shape[1],
-        channels=record.channels,
-        rms=rms_of(record.signal),
-        notes=(*record.notes, *(c.message for c in found)),
-    )
-
-
-def _field(record: Record, name: str) -> str | None:
-    value = getattr(record, name, None) if name in ("specimen", "condition", "asset") else record.details.get(name)
-    return str(value) if value else None
-
-
-def _cut_item(item: Item, sha256: str, shares: Shares, plan: Cutting) -> Block:
-    try:
-        record = read_item(item)
-    except RecordError as error:
-        raise DatasetError(f"{show(item.path)}: changed while it was prepared: run prepare again") from error
-    if record.sha256 != sha256:
-        raise DatasetError(f"{show(item.path)}: changed while it was prepared: run prepare again")
-    return cut_record(record, shares, plan)
-
-
-def _in_order(work: Callable[..., Any], tasks: Sequence[tuple[Any, ...]], workers: int) -> Iterator[Any]:
+def _in_order(
+    work: Callable[..., Any], tasks: Sequence[tuple[Any, ...]], workers: int, dask: str | None = None
+) -> Generator[Any, None, None]:
     """Yield work(*task) in the order of the tasks, a bounded number of results ahead of the consumer."""
-    if workers <= 1 or len(tasks) < 2:
-        for task in tasks:
-            yield work(*task)
-        return
-    with ProcessPoolExecutor(min(workers, len(tasks)), mp_context=get_context("spawn")) as pool:
-        ahead: deque[Future[Any]] = deque()
-        try:
-            for task in tasks:
-                ahead.append(pool.submit(work, *task))
-                if len(ahead) > 2 * workers:
-                    yield ahead.popleft().result()
-            while ahead:
-                yield ahead.popleft().result()
-        except BrokenProcessPool as error:
-            raise DatasetError(
-                "a worker process was killed, most likely because memory ran out: use fewer --workers"
-            ) from error
-        finally:
-            for future in ahead:
-                future.cancel()
+    # An arithmetic of memory: a result is the segments of a record with all its noises, so few may wait.
+    window = 2 * workers if dask is None else None
+    with closing(
+        mapped(work, tasks, workers=min(workers, len(tasks)), dask=dask, window=window, here=_is_piped)
+    ) as results:
+        for task, result in zip(tasks, results, strict=False):
+            if isinstance(result, Lost):
+                which = f" at {show(task[0].path)}" if isinstance(task[0], Item) else ""
+                raise DatasetError(
+                    f"a worker process was {result.reason}{which}, most likely because memory ran out: "
+                    f"{'use workers with more memory' if dask else 'use fewer --workers'}"
+                )
+            yield result
+
+
+def _is_piped(item: object, *_: object) -> bool:
+    """Tell whether a recording can be read by this process alone."""
+    return isinstance(item, Item) and is_standard_input(item.path)
 
 
 def _without_copies(known: list[Known]) -> tuple[list[int], list[RecordError], list[str]]:
@@ -225,13 +143,17 @@ def _check_channels(known: Sequence[Known], notes: list[str]) -> tuple[str, ...]
 
 
 def _usable(
-    items: Sequence[Item], config: PrepareConfig, workers: int, step: Progress
+    items: Sequence[Item], config: PrepareConfig, workers: int, step: Progress, dask: str | None
 ) -> tuple[list[tuple[Item, Known]], list[RecordError], float, list[str]]:
     """First pass: return the records to use, those left out with the reason, the common rate, and notes."""
     learned: list[Known | RecordError] = []
-    for result in _in_order(_learn, [(item, config.labels, config.quality) for item in items], workers):
-        learned.append(result)
-        step("reading", len(learned), len(items))
+    work = partial(learn, labels=config.labels, quality=config.quality, folder=_folder(dask))
+    with closing(_in_order(work, [(item,) for item in items], workers, dask)) as results:
+        for item, result in zip(items, results, strict=False):
+            host = getattr(result, "unseen_on", "")
+            unseen = host and Name(item.path).is_seen
+            learned.append(RecordError(not_seen(item.path, host), item.path) if unseen else result)
+            step("reading", len(learned), len(items))
     skipped = [r for r in learned if isinstance(r, RecordError)]
     usable = [(item, r) for item, r in zip(items, learned, strict=True) if isinstance(r, Known)]
     keep, refused, notes = _without_copies([k for _, k in usable])
@@ -287,10 +209,13 @@ def prepare(
     config: PrepareConfig | None = None,
     overwrite: bool = False,
     workers: int = 1,
+    dask: str | None = None,
     progress: Progress | None = None,
 ) -> Summary:
     """Write the prepared file of `items` to `out`.
 
+    workers : processes that read and cut; dask : address of a Dask scheduler whose workers do it instead. The file is
+    written by this process, and is the same, byte for byte, whoever read and cut
     progress : called with (stage, done, total). Records that cannot be used are left out and returned in
     `Summary.skipped`. Raises ConfigError, DatasetError (nothing usable, a split that is not possible), OutputError.
     """
@@ -301,9 +226,7 @@ def prepare(
     if target.is_dir():
         raise OutputError(f"{show(target)}: is a folder; name a file")
     step = progress or (lambda _stage, _done, _total: None)
-    if any(is_standard_input(item.path) for item in items):
-        workers = 1  # standard input belongs to this process
-    usable, skipped, rate, notes = _usable(items, config, workers, step)
+    usable, skipped, rate, notes = _usable(items, config, workers, step, dask)
     known = [k for _, k in usable]
     try:
         channels, classes, split = _layout(known, config, notes)
@@ -324,7 +247,8 @@ def prepare(
         raise DatasetError(f"--healthy {unknown[0]!r}: no record has this class; there are {', '.join(classes)}")
     if not healthy:
         notes.append("no class is known to be healthy, so fault or no fault will not be said: --healthy CLASS names it")
-    tasks = [(item, k.sha256, shares, plan) for (item, k), shares in zip(usable, split.shares, strict=True)]
+    tasks = [(item, k.seen, shares) for (item, k), shares in zip(usable, split.shares, strict=True)]
+    work = partial(cut_item, plan=plan, folder=_folder(dask))
     with created(
         target,
         total=int(counts.sum()),
@@ -333,9 +257,10 @@ def prepare(
         labels=[classes.index(k.label) for k in known],
         overwrite=overwrite,
     ) as writer:
-        for done, block in enumerate(_in_order(_cut_item, tasks, workers)):
-            writer.append(done, block)
-            step("cutting", done + 1, len(tasks))
+        with closing(_in_order(work, tasks, workers, dask)) as blocks:
+            for done, block in enumerate(blocks):
+                writer.append(done, block)
+                step("cutting", done + 1, len(tasks))
         writer.finish(
             _table(known),
             {
@@ -367,6 +292,11 @@ def prepare(
         skipped=tuple(skipped),
         notes=tuple(notes),
     )
+
+
+def _folder(dask: str | None) -> str | None:
+    """Return what relative names are relative to, where another machine is to open them."""
+    return None if dask is None else str(Path.cwd())
 
 
 def _declared(item: Item) -> dict[str, Any]:

@@ -20,16 +20,17 @@ PACKAGE = Path(faultdx.__file__).parent
 ORDER = (
     ("errors", "config", "files", "extras", "allocation", "versions"),
     ("records", "signals"),
-    ("transfer",),
+    ("transfer", "mapping"),
     ("simulation", "downloads"),
     ("splits", "dataset", "cutting", "preparation"),
     ("networks",),
-    ("voting", "evaluation", "scoring", "tallies", "provenance"),
+    ("voting", "evaluation", "scoring", "tallies", "provenance", "familiarity", "familiarity_fit"),
     ("batches", "training", "export", "inference", "portable", "quantization", "precision"),
-    ("runs", "diagnosis", "assessment"),
+    ("runs", "diagnosis", "assessment", "testimony", "untrained"),
     ("plans", "benchmark"),
     ("report",),
     ("database", "history", "changes", "recorder", "metrics"),
+    ("answers",),
     ("cli",),
 )
 RANK = {room: rank for rank, rooms in enumerate(ORDER) for room in rooms}

@@ -78,7 +78,7 @@ def _wanted(words: list[str]) -> Iterable[str]:
 
 def main() -> None:
     """Entry point of the installed command."""
-    console.run(lambda: application(_wanted(sys.argv[1:]))())
+    console.run(lambda: application(_wanted(sys.argv[1:]))())  # noqa: PLW0108 - its own errors are caught there, too
 
 
 @cache

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections import deque
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
@@ -14,7 +15,10 @@ from faultdx.cli.outputs import Outputs
 from faultdx.cli.reports import Reports
 
 if TYPE_CHECKING:
-    from faultdx.diagnosis import Diagnosis
+    from faultdx.answers import Answer, Wanted
+    from faultdx.diagnosis import Model
+    from faultdx.records import Item
+    from faultdx.untrained import Untrained
 
 
 def diagnose(
@@ -22,7 +26,11 @@ def diagnose(
         list[str] | None,
         typer.Argument(metavar="FILE...", show_default=False, help="Files, folders, globs, or - for standard input."),
     ] = None,
-    model: Annotated[Path, typer.Option("--model", metavar="FOLDER", help="A run folder, or its model/.")] = ...,  # type: ignore[assignment]
+    model: Annotated[
+        Path | None,
+        typer.Option("--model", metavar="FOLDER", help="A run folder, or its model/. Without: the bearing's physics."),
+    ] = None,
+    bearing: options.Bearing = None,
     json: options.Json = False,
     report: Annotated[
         Path | None, typer.Option("--report", metavar="DIR", help="Write one self-contained HTML file a record.")
@@ -61,26 +69,35 @@ def diagnose(
     scale: options.Scale = None,
     quality: options.Quality = None,
     threads: Annotated[int, typer.Option("--threads", min=1, metavar="N", help="CPU threads.")] = 1,
+    jobs: Annotated[
+        int, typer.Option("--jobs", "-j", min=1, metavar="N", help="Processes; the output is the same, in order.")
+    ] = 1,
+    dask: Annotated[
+        str | None,
+        typer.Option("--dask", metavar="ADDRESS", help="Work on the cluster of a Dask scheduler, tcp://host:8786."),
+    ] = None,
     overwrite: options.Overwrite = False,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
 ) -> None:
-    """Diagnose recordings with a trained model.
+    """Diagnose recordings with a trained model, or a bearing by its geometry and speed alone.
 
     A table on a terminal, one line a file elsewhere, --json for scripts. A file that cannot be read is named and the
     others are still diagnosed (exit 4).
     """
-    from faultdx.diagnosis import load_model, outcome
+    from faultdx.allocation import keep_memory
+    from faultdx.answers import Wanted
     from faultdx.errors import ConfigError
     from faultdx.records import Declared, find_records
-    from faultdx.report.document import to_json
-    from faultdx.report.text import one_line, table_rows
 
     if not files and records is None:
         raise ConfigError("nothing to diagnose: name a file, a folder, a glob, or - for standard input")
     _check_options(quality, new_only=new_only, has_history=history is not None)
-    loaded = load_model(model, threads=threads)
-    _check_fail_on(fail_on or [], loaded.classes, bool(loaded.info["healthy"]))
+    if dask is not None and jobs > 1:
+        raise ConfigError("--jobs is for this machine and --dask for a cluster: choose one")
+    keep_memory()
+    loaded = _asked(model, bearing, threads=threads, min_confidence=min_confidence)
+    _check_fail_on(fail_on or [], loaded.classes, model is None or bool(loaded.info["healthy"]))
     declared = Declared(
         sampling_rate_hz=sampling_rate,
         rpm=rpm,
@@ -89,45 +106,52 @@ def diagnose(
         unit=unit,
         scale=scale,
         asset=asset,
+        bearing=bearing,
     )
     items = find_records(files or [], table=None if records is None else str(records), flags=declared)
     if not items:
         raise ConfigError("nothing to diagnose: no recordings found there")
-    reports = None if report is None else Reports(report, items, dict(loaded.info) | loaded.summary, overwrite)
+    if model is None and bearing is None and not any(item.declared.bearing for item in items):
+        raise ConfigError(
+            "nothing to diagnose with: --model FOLDER; or --bearing, and the speed (--rpm) where no recording states it"
+        )
+    reports = None if report is None else Reports(report, items, overwrite)
     table = console.on_terminal() and not json
-    done: list[Any] = []
     outputs = Outputs(
         loaded, history=history, metrics_file=metrics_file, csv=csv, overwrite=overwrite, min_confidence=min_confidence
     )
+    wanted = Wanted(
+        min_confidence=min_confidence,
+        quality=quality or "refuse",
+        fail_on=frozenset(fail_on or ()),
+        line=not json and not table,
+        json=json,
+        cells=table,
+        row=outputs.wanted,
+        page=reports is not None,
+    )
+    tally = Tally()
     with outputs, console.progress() as step:
-        for i, item in enumerate(items):
-            if new_only and outputs.known(item):
-                step("diagnosing", i + 1, len(items))
-                continue
-            found = loaded.diagnose_item(item, min_confidence=min_confidence, quality=quality or "refuse")
-            _complain(found)
-            if json:
-                console.out_json(to_json(found))
-            elif not table:
-                console.out(one_line(found))
-            outputs.add(found, item)
-            if reports is not None:
-                reports.write(i, found)
-            # the samples are not needed any more: a thousand files must not fill the memory
-            done.append(replace(found, record=None, segment_probabilities=None, segment_starts_s=None))
-            step("diagnosing", i + 1, len(items))
+        where = Where(jobs=jobs, threads=threads, dask=dask, hears=bearing is not None)
+        found = answers(items, loaded, model, wanted, outputs, where, new_only=new_only)
+        with closing(found):  # however the run ends, its workers end now
+            for index, answer in found:
+                if answer is not None:
+                    tally.take(answer)
+                    _say(answer, json=json)
+                    if answer.row is not None and answer.json is not None:
+                        outputs.add_row(answer.row, answer.json)
+                    if reports is not None and answer.page is not None:
+                        reports.write(index, answer.page)
+                step("diagnosing", index + 1, len(items))
         wrong = outputs.finish()
     for problem in wrong:
         console.say(console.error_line(problem))
     if outputs.skipped:
         console.note(f"{outputs.skipped} of {len(items)} recordings are in the history already")
     if table:
-        header, rows = table_rows(done)
-        console.print_table(header[:-1], [row[:-1] for row in rows])  # the notes are sentences: they go below
-        for found in done:
-            for warning in found.warnings:
-                console.say(console.one_line(f"{found.file}: {warning}"))  # a part of the result
-    code = outcome(done, fail_on or [])
+        tally.print_table()
+    code = tally.code
     written = reports is None or reports.finish()
     if (wrong or not written) and code != console.REACHED:
         code = console.NOT_WRITTEN
@@ -135,22 +159,162 @@ def diagnose(
         raise SystemExit(code)
 
 
-def _complain(found: Diagnosis) -> None:
-    """Name on stderr what makes the exit code 4."""
-    from faultdx.report.text import one_line
+class Tally:
+    """What a run comes to: its exit code, and on a terminal its table. Of a line that was written nothing is kept."""
 
-    if found.error is not None:
-        console.say(f"faultdx: error: {console.one_line(found.error['message'])}")
-    elif found.status == "unusable":
-        console.say(f"faultdx: {console.one_line(one_line(found))}")
+    def __init__(self) -> None:
+        self._reached = self._unfit = False
+        self._rows: list[tuple[str, ...]] = []
+        self._warnings: list[str] = []
+
+    def take(self, answer: Answer) -> None:
+        """Count an answer."""
+        self._reached |= answer.reached
+        self._unfit |= answer.unfit
+        if answer.cells:
+            self._rows.append(answer.cells)
+            self._warnings += [f"{answer.cells[0]}: {warning}" for warning in answer.warnings]
+
+    @property
+    def code(self) -> int:
+        """The exit code of the run, as far as its records go."""
+        if self._reached:
+            return console.REACHED
+        return console.UNFIT if self._unfit else console.DONE
+
+    def print_table(self) -> None:
+        """Draw the table; its notes are sentences, and go below it."""
+        from faultdx.report.text import TABLE_HEADER
+
+        console.print_table(list(TABLE_HEADER[:-1]), [list(row[:-1]) for row in self._rows])
+        for warning in self._warnings:
+            console.say(console.one_line(warning))  # a part of the result
+
+
+def _asked(model: Path | None, bearing: str | None, *, threads: int, min_confidence: float | None) -> Model | Untrained:
+    """Return what is to be asked of each record. A bearing that nobody knows is refused before any work."""
+    if bearing is not None:
+        from faultdx.testimony import known_bearing
+
+        known_bearing(bearing)
+    if model is not None:
+        from faultdx.diagnosis import load_model
+
+        return load_model(model, threads=threads, hears=bearing is not None)
+    from faultdx.errors import ConfigError
+    from faultdx.untrained import Untrained
+
+    if min_confidence is not None:
+        raise ConfigError("--min-confidence is of a model's probability: without --model there is none")
+    return Untrained()
+
+
+class Where(NamedTuple):
+    """Where records are diagnosed, and whether the spectrum is heard beside the network."""
+
+    jobs: int = 1
+    threads: int = 1
+    dask: str | None = None
+    hears: bool = False
+
+
+def answers(
+    items: Iterable[Item],
+    model: Model | Untrained,
+    folder: Path | None,
+    wanted: Wanted,
+    outputs: Outputs,
+    where: Where = Where(),  # noqa: B008 - it is frozen
+    *,
+    new_only: bool = False,
+) -> Generator[tuple[int, Answer | None], None, None]:
+    """Yield (number, answer) of each item in order, wherever it is worked out; None for one that the history has."""
+    from faultdx.answers import Answerer, Packed, lost_answer, unseen_answer
+    from faultdx.mapping import Lost, mapped
+    from faultdx.mapping.names import Name
+
+    jobs, dask = where.jobs, where.dask
+    if dask is not None or jobs > 1:
+        source: Path | Packed | Untrained
+        if folder is None:
+            from faultdx.untrained import Untrained
+
+            source = Untrained()
+        else:
+            source = folder if dask is None else Packed.of(folder)
+        here = None if dask is None else str(Path.cwd())
+        answerer = Answerer(source, wanted, digest=model.digest, threads=where.threads, hears=where.hears, folder=here)
+    else:
+        answerer = Answerer.of(model, wanted)
+    waiting: deque[tuple[int, Item]] = deque()  # what is on its way: as many as the window of `mapped`
+    passed: deque[int] = deque()
+    seen: set[str] = set()
+
+    def tasks() -> Iterator[tuple[Item]]:
+        for index, item in enumerate(items):
+            if new_only and outputs.known(item):
+                passed.append(index)
+            else:
+                waiting.append((index, item))
+                yield (item,)
+
+    with closing(mapped(answerer, tasks(), workers=jobs, dask=dask, here=_is_piped)) as results:
+        for result in results:
+            index, item = waiting.popleft()
+            while passed and passed[0] < index:
+                yield passed.popleft(), None
+            answer = result
+            if isinstance(result, Lost):
+                answer = lost_answer(item, _lost(item, result, dask=dask is not None), model, wanted)
+            elif result.unseen_on and Name(item.path).is_seen:
+                answer = unseen_answer(item, result.unseen_on, model, wanted)
+            if new_only and answer.sha256:
+                # its twin was still on its way when this one was given out
+                if answer.sha256 in seen and outputs.known(item):
+                    yield index, None
+                    continue
+                seen.add(answer.sha256)
+            yield index, answer
+    while passed:
+        yield passed.popleft(), None
+
+
+def _is_piped(item: Item) -> bool:
+    from faultdx.records.opening import is_standard_input
+
+    return is_standard_input(item.path)
+
+
+def _lost(item: Item, lost: object, *, dask: bool) -> str:
+    from faultdx.files import show
+    from faultdx.mapping import Lost
+
+    assert isinstance(lost, Lost)
+    cure = "a worker with more memory" if dask else "fewer --jobs"
+    return (
+        f"{show(item.path)}: the process that diagnosed it was {lost.reason}, most likely for want of memory: "
+        f"try {cure}, or this recording alone"
+    )
+
+
+def _say(answer: Answer, *, json: bool) -> None:
+    """Write the result to stdout, and on stderr what makes the exit code 4."""
+    if answer.complaint is not None:
+        console.say(console.one_line(answer.complaint))
+    if json and answer.json is not None:
+        console.out_json(answer.json)
+    elif answer.line is not None:
+        console.out(answer.line)
 
 
 def _check_options(quality: str | None, *, new_only: bool, has_history: bool) -> None:
-    from faultdx.config import QUALITY
     from faultdx.errors import ConfigError
 
-    if quality is not None and quality not in QUALITY:
-        raise ConfigError(f"--quality {quality!r} is unknown: it is one of {', '.join(QUALITY)}")
+    if quality is not None:
+        from faultdx.config import QUALITY  # and all there is to configure
+
+        if quality not in QUALITY:
+            raise ConfigError(f"--quality {quality!r} is unknown: it is one of {', '.join(QUALITY)}")
     if new_only and not has_history:
         raise ConfigError("--new-only needs --history FILE: what is new is what the history does not have")
 

@@ -44,6 +44,14 @@ Channel = Annotated[
     list[str] | None,
     typer.Option("--channel", metavar="NAME", help="Channel to read, by name or number from 1. Repeatable."),
 ]
+Bearing = Annotated[
+    str | None,
+    typer.Option(
+        "--bearing",
+        metavar="NAME",
+        help="The bearing, e.g. 6205-2RS, or its geometry: elements,diameter,pitch diameter[,contact angle].",
+    ),
+]
 Variable = Annotated[
     str | None, typer.Option("--variable", metavar="NAME", help="Variable or column that holds the signal.")
 ]

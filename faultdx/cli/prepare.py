@@ -86,7 +86,13 @@ def prepare(
     seed: Annotated[
         int | None, typer.Option("--seed", metavar="N", min=0, max=2**63 - 1, help="Of the split and the noise. [0]")
     ] = None,
-    workers: Annotated[int, typer.Option("--workers", metavar="N", min=1, help="Processes that read and cut.")] = 1,
+    workers: Annotated[
+        int, typer.Option("--workers", metavar="N", min=1, help="Processes that read and cut; the file is the same.")
+    ] = 1,
+    dask: Annotated[
+        str | None,
+        typer.Option("--dask", metavar="ADDRESS", help="Read and cut on a Dask cluster, tcp://host:8786."),
+    ] = None,
     overwrite: options.Overwrite = False,
     config: options.ConfigFile = None,
     settings: options.Set = None,
@@ -129,6 +135,8 @@ def prepare(
     )
     if not sources and records is None:
         raise ConfigError("nothing to prepare: name a file, a folder, a glob or a records table")
+    if dask is not None and workers > 1:
+        raise ConfigError("--workers is for this machine and --dask for a cluster: choose one")
     declared = Declared(
         sampling_rate_hz=sampling_rate,
         rpm=rpm,
@@ -140,7 +148,9 @@ def prepare(
     items = find_records(sources or [], table=None if records is None else str(records), flags=declared)
     try:
         with console.progress() as step:
-            summary = run(items, out, config=configuration, overwrite=overwrite, workers=workers, progress=step)
+            summary = run(
+                items, out, config=configuration, overwrite=overwrite, workers=workers, dask=dask, progress=step
+            )
     except DatasetError as refusal:
         for left_out in refusal.skipped:
             console.say(f"left out: {console.one_line(str(left_out))}")

@@ -4,37 +4,38 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from faultdx.cli import console
 
 if TYPE_CHECKING:
-    from faultdx.diagnosis import Diagnosis
     from faultdx.records import Item
 
 
 class Reports:
     """Writes the report of each record into `folder`. Raises OutputError where that cannot be a folder of ours."""
 
-    def __init__(self, folder: Path, items: Sequence[Item], info: Mapping[str, Any], overwrite: bool) -> None:
+    def __init__(self, folder: Path, items: Sequence[Item], overwrite: bool) -> None:
         from faultdx.errors import OutputError
+        from faultdx.extras import require
         from faultdx.files import check_folder, show
 
+        require(("matplotlib",), what="--report")
         if folder.exists() and not folder.is_dir():
             raise OutputError(f"{show(folder)}: is a file; choose a folder for the reports")
         check_folder(folder)
-        self._folder, self._info, self._overwrite = folder, dict(info), overwrite
+        self._folder, self._overwrite = folder, overwrite
         self._names = report_names(items)
         self._written = self._failed = 0
 
-    def write(self, index: int, found: Diagnosis) -> None:
+    def write(self, index: int, page: bytes) -> None:
         """Write the report of record `index`; one that cannot be written is named on stderr."""
         from faultdx.errors import OutputError
 
         try:
-            _write_report(found, self._folder / self._names[index], self._info, overwrite=self._overwrite)
+            _write_report(page, self._folder / self._names[index], overwrite=self._overwrite)
             self._written += 1
         except OutputError as error:  # the verdict is out, and the other files are waiting
             self._failed += 1
@@ -64,12 +65,10 @@ def report_names(items: Sequence[Item]) -> list[str]:
     return out
 
 
-def _write_report(found: Diagnosis, target: Path, info: dict[str, Any], *, overwrite: bool) -> None:
+def _write_report(page: bytes, target: Path, *, overwrite: bool) -> None:
     from faultdx.errors import OutputError
     from faultdx.files import atomic_write, show
-    from faultdx.report.html import render
 
-    page = render(found, model_info=info).encode("utf-8")
     if target.exists() and not overwrite:
         if target.is_file() and target.read_bytes() == page:
             return  # the same report: nothing to lose
