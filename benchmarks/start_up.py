@@ -4,10 +4,11 @@
     python benchmarks/start_up.py [--runs 21] [--environment .venv-gateway]
 
 The job: a MATLAB v5 file of 120 000 samples, cut into 58 segments, the network, one JSON object on stdout. Whole
-processes, interleaved, one thread, warm file cache; wall clock in ms (minimum, median, maximum), peak memory in MiB (the
-largest resident set), and the median of the ratios run by run. `faultdx` is the installed command of the environment
-named by --environment, with which the bare imports are measured too; the plain version runs with the interpreter that
-runs this benchmark, which has torch. It checks nothing: no digests, no signal quality, no damaged file, no report.
+processes, interleaved, one thread, warm file cache; wall clock in ms (minimum, median, maximum), peak memory in MiB
+(the largest resident set), and the median of the ratios run by run. `faultdx` is the installed command of the
+environment named by --environment, with which the bare imports are measured too; the plain version runs with the
+interpreter that runs this benchmark, which has torch. It checks nothing: no digests, no signal
+quality, no damaged file, no report.
 """
 
 from __future__ import annotations

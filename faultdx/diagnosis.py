@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +16,7 @@ from faultdx.familiarity import Assessment, from_dict
 from faultdx.files import show
 from faultdx.inference import Network
 from faultdx.records.conventions import HIGHEST
-from faultdx.records.inspection import objections, unusable_check
+from faultdx.records.objections import objections, unusable_check
 from faultdx.records.reading import open_item, record_of, understand
 from faultdx.records.record import Record
 from faultdx.records.source import Item
@@ -25,6 +25,10 @@ from faultdx.signals.resampling import ratio, resample
 from faultdx.signals.segments import cut, normalize, segment_starts
 from faultdx.signals.spectra import Level, level, rms_of
 from faultdx.voting import pool
+
+if TYPE_CHECKING:
+    from faultdx.signals.witness import Witness
+    from faultdx.testimony import KnownBearing
 
 SCHEMA = "faultdx.diagnosis/1"
 
@@ -41,6 +45,7 @@ class Diagnosis:
     conformal_set : the classes that a set with a stated coverage holds; None where the model has none
     segment_probabilities : shape (segments, classes); segment_starts_s : shape (segments,), s. For the report
     record : the recording as read, its channel chosen, before resampling; for the report; None after an error
+    witness : what the spectrum says of the bearing, where one was named; for the report, `evidence` has it as JSON
     """
 
     file: str
@@ -65,6 +70,7 @@ class Diagnosis:
     segment_probabilities: npt.NDArray[np.float64] | None = None
     segment_starts_s: npt.NDArray[np.float64] | None = None
     record: Record | None = None
+    witness: Witness | None = None
 
 
 # A record whose level is beyond this many times the training range is named: another sensor, gain or machine.
@@ -79,10 +85,12 @@ class Model:
     """A trained model that diagnoses records; `load_model` opens one.
 
     info : what model.json says; classes : in the order of the probabilities
+    hears : the spectrum is heard as a second witness, of `bearing`, or where that is None of each record's own
     """
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: Network, *, bearing: KnownBearing | None = None, hears: bool = False) -> None:
         self._network = network
+        self._bearing, self._hears = bearing, hears or bearing is not None
         self.info = network.info
         self.classes = network.classes
         self.digest = network.digest
@@ -139,33 +147,17 @@ class Model:
         else:
             enough = self.info["min_confidence"] if min_confidence is None else min_confidence
             found = self._vote(record, enough, checks)
+            if self._hears:
+                found = self._heard(found, record, insists=enough == 0)
         return replace(found, elapsed_s=time.perf_counter() - began)
 
     def diagnose_item(self, item: Item, *, min_confidence: float | None = None, quality: str = "refuse") -> Diagnosis:
         """Read and diagnose; a file that cannot be read gives a Diagnosis with status "error"."""
         began = time.perf_counter()
         try:
-            record = self.read(item)
-        except UnusableError as error:
-            return Diagnosis(
-                item.path,
-                error.sha256,
-                "unusable",
-                quality=(unusable_check(error),),
-                evidence={"channels": list(error.channels)},
-                model=self.summary,
-                elapsed_s=time.perf_counter() - began,
-            )
+            found = self.diagnose(self.read(item), min_confidence=min_confidence, quality=quality)
         except RecordError as error:
-            return Diagnosis(
-                item.path,
-                "",
-                "error",
-                model=self.summary,
-                error={"kind": error.kind, "message": str(error)},
-                elapsed_s=time.perf_counter() - began,
-            )
-        found = self.diagnose(record, min_confidence=min_confidence, quality=quality)
+            found = unread(item, error, model=self.summary)
         return replace(found, elapsed_s=time.perf_counter() - began)
 
     def _facts(self, record: Record) -> dict[str, Any]:
@@ -174,7 +166,7 @@ class Model:
             "rpm": record.rpm,
             "model": self.summary,
             "warnings": record.notes,
-            "evidence": {"levels": _levels(record)},
+            "evidence": {"levels": levels_of(record)},
             "record": record,
         }
 
@@ -269,6 +261,25 @@ class Model:
             **facts,
         )
 
+    def _heard(self, found: Diagnosis, record: Record, *, insists: bool) -> Diagnosis:
+        """Return the network's diagnosis with the testimony of the spectrum beside it.
+
+        It takes no verdict of a fault away. An all-clear that it contradicts is none.
+        """
+        from faultdx.testimony import agreement, hear
+
+        heard = hear(record, self._bearing)
+        if heard.witness is None:
+            why = "it says nothing" if heard.obstacle is None else heard.obstacle.message
+            return replace(found, warnings=(*found.warnings, f"the bearing was not looked at: {why}"))
+        word, sentence = agreement(heard, verdict=found.verdict, fault=found.fault)
+        evidence = {**found.evidence, "witness": {"with_the_network": word, **heard.to_dict()}}
+        warnings = (*found.warnings, *heard.notes, *([sentence] if sentence else []))
+        found = replace(found, evidence=evidence, warnings=warnings, witness=heard.witness)
+        if word == "disagree" and found.fault is False and not insists:
+            found = replace(found, status="undecided", verdict=None, fault=None)
+        return found
+
     def _conformal_set(self, probabilities: Mapping[str, float], known: Assessment | None) -> tuple[str, ...] | None:
         """Return the classes of the record's set; it covers nothing on a record that is unlike those it was set on."""
         if self._familiar is None or known is None or known.unfamiliar:
@@ -309,7 +320,22 @@ def _impossible(record: Record) -> Check | None:
     return None
 
 
-def _levels(record: Record) -> list[dict[str, Any]]:
+def unread(item: Item, error: RecordError, *, model: Mapping[str, str]) -> Diagnosis:
+    """Return the Diagnosis of a recording that could not be read, or that was read and holds no signal."""
+    if isinstance(error, UnusableError):
+        return Diagnosis(
+            item.path,
+            error.sha256,
+            "unusable",
+            quality=(unusable_check(error),),
+            evidence={"channels": list(error.channels)},
+            model=model,
+        )
+    return Diagnosis(item.path, "", "error", model=model, error={"kind": error.kind, "message": str(error)})
+
+
+def levels_of(record: Record) -> list[dict[str, Any]]:
+    """Return RMS, peak, crest factor and kurtosis of each channel."""
     out = []
     for name, x in zip(record.channels, record.signal, strict=True):
         found = level(x) if np.isfinite(x).all() else Level(*[np.nan] * 4)
@@ -325,9 +351,14 @@ def _levels(record: Record) -> list[dict[str, Any]]:
     return out
 
 
-def load_model(path: str | Path, *, threads: int = 1) -> Model:
-    """Open a run folder or its model/ for diagnosis; no torch. Raises ModelError."""
-    return Model(Network.open(path, threads=threads))
+def load_model(
+    path: str | Path, *, threads: int = 1, bearing: KnownBearing | None = None, hears: bool = False
+) -> Model:
+    """Open a run folder or its model/ for diagnosis; no torch. Raises ModelError.
+
+    bearing, hears : see `Model`, and `faultdx.testimony`
+    """
+    return Model(Network.open(path, threads=threads), bearing=bearing, hears=hears)
 
 
 def outcome(diagnoses: Sequence[Diagnosis], fail_on: Sequence[str]) -> int:

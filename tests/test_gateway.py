@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -103,7 +102,7 @@ def test_what_it_cannot_do_names_the_extra(extra: str, words: tuple[str, ...], t
     assert f"pip install 'faultdx[{extra}]'" in ran.err
     assert len(ran.err.splitlines()) == 1
     assert ran.out == ""
-    assert os.listdir(tmp_path) == []
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_report_that_cannot_be_drawn_is_refused_before_the_first_record(

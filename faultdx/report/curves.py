@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from faultdx.signals.witness import Picture
+
 Float64Array = npt.NDArray[np.float64]
 
 
@@ -223,6 +225,41 @@ def envelope_spectrum(
         what="squared envelope spectrum",
         marks=marks,
     )
+
+
+def order_spectrum(shown: Picture, *, place: str | None) -> str:
+    """Return the envelope spectrum over orders that a verdict on a bearing goes by, as an SVG element.
+
+    place : whose first three lines are marked; None marks the first line of each place
+    """
+    names = {"outer_race": "outer", "inner_race": "inner", "ball": "element", "cage": "cage"}
+    if place is None:
+        marks = {name: shown.lines[key] for key, name in names.items() if key in shown.lines}
+    else:
+        marks = {f"{k}× {names.get(place, place)}": k * shown.lines[place] for k in (1, 2, 3)}
+    with _style("envelope spectrum over orders"):
+        figure, (ax,) = _axes(1)
+        use = shown.orders > 0
+        line = _peaks(shown.orders[use], shown.depth[use], _SPECTRUM_POINTS)
+        floor = _peaks(shown.orders[use], shown.floor[use], 300)
+        ax.plot(line.x, line.y, color=_LINE, linewidth=0.7)
+        ax.plot(floor.x, floor.y, color=_INK, linewidth=0.8, alpha=0.4)
+        ax.set_xlim(0, float(line.x[-1]))
+        ax.set_ylim(0, None)
+        _number_axis(ax.xaxis)
+        _number_axis(ax.yaxis)
+        for k in range(1, int(line.x[-1]) + 1):
+            ax.axvline(k, color=_INK, linewidth=0.4, linestyle=":", alpha=0.5)
+        for name, order in marks.items():
+            if order <= line.x[-1]:
+                ax.axvline(order, color=_MARK, linewidth=0.8, linestyle="--")
+                ax.annotate(
+                    name, (order, 1), xycoords=("data", "axes fraction"), xytext=(2, -9),
+                    textcoords="offset points", fontsize=8, color=_MARK,
+                )  # fmt: skip
+        ax.set_xlabel("order (multiples of the shaft's rate)")
+        ax.set_ylabel("depth of modulation")
+        return _inline(figure, "envelope spectrum over orders")
 
 
 def training_curves(rows: Sequence[Mapping[str, Any]]) -> bytes:

@@ -18,12 +18,13 @@ from faultdx.diagnosis import Diagnosis
 from faultdx.errors import RecordError
 from faultdx.files import show
 from faultdx.records.record import Record
-from faultdx.report import curves, text
+from faultdx.report import curves, spectral, text
 from faultdx.report.document import flat, number, plain
 from faultdx.signals.spectra import level
 
 _MAX_TEXT = 600  # characters of one text; a longer one is cut, and says so
 _MAX_ROWS = 40  # of a table or a list
+_SHOWN = ("levels", "witness")  # of the evidence, in sections of their own
 _MAX_CLASSES = 12  # drawn one by one; the rest is summed
 _MAX_STEPS = 200  # of a class's probability over time
 _FEW_SAMPLES = 16  # below these a picture shows nothing
@@ -76,7 +77,8 @@ def render(diagnosis: Diagnosis, *, model_info: Mapping[str, Any]) -> str:
         _probabilities(diagnosis, model_info),
         _over_time(diagnosis),
         *_signal(diagnosis),
-        _table_section("Evidence", flat(plain({k: v for k, v in diagnosis.evidence.items() if k != "levels"}))),
+        _bearing(diagnosis),
+        _table_section("Evidence", flat(plain({k: v for k, v in diagnosis.evidence.items() if k not in _SHOWN}))),
         _quality(diagnosis),
         _table_section("Likeness to the training records", text.familiarity_rows(diagnosis, model_info=model_info)),
         _section("What this report does not say", _list(text.limits(diagnosis, model_info=model_info))),
@@ -126,7 +128,7 @@ def _table_section(title: str, rows: Sequence[tuple[str, str]]) -> str:
 def _verdict(d: Diagnosis) -> str:
     tone, word, what = text.headline(d)
     figures = ""
-    if d.status == "diagnosed":
+    if d.status == "diagnosed" and d.confidence is not None:
         second = sorted(
             ((number(p) or 0, name) for name, p in d.probabilities.items() if name != d.verdict), reverse=True
         )[:1]
@@ -271,6 +273,24 @@ def _signal(d: Diagnosis) -> list[str]:
         envelope, f"Squared envelope spectrum of the whole band: how often impacts recur{shaft}{many}{long}."
     )
     return [*sections, _section("Spectrum", pictures)]
+
+
+def _bearing(d: Diagnosis) -> str:
+    """Return the section of what the spectrum says of the bearing, where it was asked."""
+    witness = d.evidence.get("witness")
+    if not witness:
+        return ""
+    picture = ""
+    shown = d.witness.picture if d.witness is not None else None
+    if shown is not None:
+        where = "at the lines found" if d.witness is not None and d.witness.place else "where lines would be"
+        caption = (
+            f"Envelope spectrum over orders, {shown.band}, as depth of modulation; grey: the floor. Dashed: multiples "
+            f"of the place named, or the first line of each place, {where}; dotted: the shaft's rate."
+        )
+        picture = _figure(curves.order_spectrum(shown, place=d.witness.place if d.witness else None), caption)
+    said = f"<p>{_text(spectral.testimony(d))}.</p>\n"
+    return _section("The bearing in the spectrum", said + picture + _table(spectral.rows(witness)))
 
 
 def _figure(svg: str, caption: str) -> str:

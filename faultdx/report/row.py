@@ -18,7 +18,6 @@ from typing import Any
 from faultdx.diagnosis import Diagnosis
 from faultdx.errors import RecordError
 from faultdx.files import show
-from faultdx.records.archives import open_archive
 from faultdx.records.handles import STANDARD_INPUT, Location, locate
 from faultdx.records.opening import fetch
 from faultdx.records.table import Item
@@ -141,6 +140,7 @@ def asked_of(item: Item, *, min_confidence: float | None = None) -> str:
         "sampling_rate_hz": told.sampling_rate_hz or flags.sampling_rate_hz,
         "rpm": told.rpm or flags.rpm,
         "scale": told.scale or flags.scale,
+        "bearing": told.bearing or flags.bearing,
         "min_confidence": min_confidence,
     }
     known = {key: show(value) if isinstance(value, str) else value for key, value in said.items() if value is not None}
@@ -212,6 +212,8 @@ def _variable_in_name(path: str) -> str | None:
     place = _place(path)
     if place.inside is None:
         return None
+    from faultdx.records.archives import open_archive  # few recordings are in one
+
     try:
         archive = open_archive(place.file)
         return place.inside if archive is None else archive.find(place.inside)[1]

@@ -12,6 +12,8 @@ from typing import Any
 
 from faultdx.diagnosis import Diagnosis
 from faultdx.files import show
+from faultdx.report import spectral
+from faultdx.report.spectral import by_spectrum
 
 TABLE_HEADER = ("file", "verdict", "confidence", "agreement", "segments", "status", "notes")
 _MAX_CLASSES = 20  # named one by one; a sentence with a thousand names in it is read by nobody
@@ -76,9 +78,13 @@ def headline(diagnosis: Diagnosis) -> tuple[str, str, str]:
     d = diagnosis
     if d.status == "diagnosed":
         what = show(d.verdict or "no class")
+        if by_spectrum(d) and d.verdict in spectral.WORDS:
+            return spectral.WORDS[d.verdict]
         if d.fault is None:
             return "doubt", "diagnosed", what
         return ("bad", "fault", what) if d.fault else ("good", "no fault found", what)
+    if d.status == "undecided" and by_spectrum(d):
+        return "doubt", "undecided", "the bearing could not be assessed"
     words = {
         "undecided": ("doubt", "undecided", "the model cannot tell the classes apart here"),
         "unfamiliar": ("doubt", "unfamiliar", "unlike the recordings that the model was trained on"),
@@ -122,7 +128,9 @@ def one_line(diagnosis: Diagnosis) -> str:
     d = diagnosis
     _, word, what = headline(d)
     line = f"{show(d.file)}: {word}"
-    if d.status == "diagnosed":
+    if by_spectrum(d) and d.status in {"diagnosed", "undecided"}:
+        line += f": {what}; {spectral.testimony(d)}"
+    elif d.status == "diagnosed":
         line += f": {what}, confidence {percent(d.confidence)}, {_votes(d)}"
     elif d.status in {"undecided", "unfamiliar"}:
         best, why = _best(d), _unlike(d)
@@ -141,6 +149,8 @@ def table_rows(diagnoses: Iterable[Diagnosis]) -> tuple[list[str], list[list[str
     rows = []
     for d in diagnoses:
         notes = [show(warning) for warning in d.warnings]
+        if by_spectrum(d):
+            notes.insert(0, spectral.testimony(d))
         if d.status in {"unusable", "error"}:
             notes = [_reasons(d)]
         rows.append(
@@ -160,6 +170,8 @@ def table_rows(diagnoses: Iterable[Diagnosis]) -> tuple[list[str], list[list[str
 def sentence(diagnosis: Diagnosis) -> str:
     """Return the finding as one sentence for a maintenance engineer, with what was not assessed."""
     d = diagnosis
+    if by_spectrum(d) and d.status in {"diagnosed", "undecided"}:
+        return spectral.finding(d)
     if d.status == "diagnosed":
         return _finding(d)
     best = _best(d)
@@ -240,6 +252,8 @@ def limits(diagnosis: Diagnosis, *, model_info: Mapping[str, Any]) -> list[str]:
         said.append("No unit is declared: amplitudes are raw units, and no limit of a standard applies to them.")
     elif d.record is not None:
         said.append("No vibration zone (ISO 20816) is given: it needs velocity and the class of the machine.")
+    if by_spectrum(d):
+        return [*said, *spectral.LIMITS]
     classes = [show(str(name)) for name in model_info.get("classes") or ()]
     if classes:
         more = f" and {len(classes) - _MAX_CLASSES} more" if len(classes) > _MAX_CLASSES else ""

@@ -1,0 +1,150 @@
+"""Record + bearing -> what the spectrum says of that bearing: the witness that needs no training.
+
+`signals/witness.py` has the physics of one channel; here it is asked for every channel of a record, with the bearing
+that somebody named and the speed that somebody stated.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from faultdx.errors import ConfigError
+from faultdx.files import show
+from faultdx.records.record import Record
+from faultdx.signals.bearings import bearing as in_catalogue
+from faultdx.signals.kinematics import BearingGeometry
+from faultdx.signals.quality import Check
+from faultdx.signals.witness import Witness, assess_bearing
+
+PLACES = ("outer_race", "inner_race", "ball")
+_WEIGHT = {"located": 3, "damaged": 2, "no_evidence": 1, "not_assessable": 0}
+
+
+@dataclass(frozen=True)
+class KnownBearing:
+    """A bearing by its geometry.
+
+    name : as it was asked for; source : of the numbers; note : what to beware of, or ""
+    """
+
+    name: str
+    geometry: BearingGeometry
+    source: str
+    note: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON values: geometry, and the orders of its lines."""
+        g = self.geometry
+        return {
+            "name": show(self.name),
+            "elements": g.rolling_elements,
+            "element_diameter": g.ball_diameter,
+            "pitch_diameter": g.pitch_diameter,
+            "contact_angle_deg": g.contact_angle_deg,
+            "orders": g.orders(),
+            "source": show(self.source),
+        }
+
+
+def known_bearing(text: str) -> KnownBearing:
+    """Return the bearing that `text` names: "6205-2RS JEM", or its geometry "9,7.94,39.04" (number of elements, their
+    diameter, pitch diameter in one unit), with the contact angle in degrees as a fourth number where it is not 0.
+
+    Raises ConfigError: not in the catalogue, ambiguous there, or no bearing at all.
+    """
+    parts = [part.strip() for part in text.split(",")]
+    if len(parts) in (3, 4):
+        try:
+            numbers = [float(part) for part in parts]
+        except ValueError:
+            numbers = []
+        if numbers:
+            if not (3 <= numbers[0] <= 1000 and numbers[0].is_integer()):
+                raise ConfigError(f"bearing {show(text)!r}: the number of elements comes first: 3 or more")
+            geometry = BearingGeometry(int(numbers[0]), *numbers[1:])
+            return KnownBearing(text, geometry, "geometry as given")
+    found = in_catalogue(text)
+    return KnownBearing(found.name, found.geometry, found.source, found.note)
+
+
+@dataclass(frozen=True)
+class Testimony:
+    """What a record says of a bearing: the Witness of the channel that says most, or why none was heard.
+
+    obstacle : None where a witness was heard; notes : a sentence each
+    """
+
+    witness: Witness | None = None
+    channel: str = ""
+    bearing: KnownBearing | None = None
+    obstacle: Check | None = None
+    notes: tuple[str, ...] = ()
+
+    def to_dict(self) -> Mapping[str, Any]:
+        """Return it as JSON values, for the evidence of a diagnosis."""
+        if self.witness is None or self.bearing is None:
+            return {}
+        return {"channel": show(self.channel), "bearing": self.bearing.to_dict(), **self.witness.to_dict()}
+
+
+def hear(record: Record, bearing: KnownBearing | None) -> Testimony:
+    """Return what `record` says of `bearing`, or, where that is None, of the one that its table or the catalogue names.
+
+    Never raises for a record.
+    """
+    if bearing is None:
+        named = record.details.get("bearing", "")
+        if not named:
+            return _none("bearing", "the bearing is not known: --bearing, or the column bearing of a records table")
+        try:
+            bearing = known_bearing(named)
+        except ConfigError as error:
+            return _none("bearing", str(error))
+    if record.rpm is None:
+        return _none("speed", "its shaft speed is not known: --rpm, or the column rpm of a records table")
+    heard = [
+        (name, assess_bearing(row, sampling_rate_hz=record.sampling_rate_hz, rpm=record.rpm, bearing=bearing.geometry))
+        for name, row in zip(record.channels, record.signal, strict=True)
+    ]
+    channel, witness = max(heard, key=lambda found: (_WEIGHT[found[1].verdict], _deepest(found[1])))
+    notes = (f"bearing {bearing.name}: {bearing.note}",) if bearing.note else ()
+    return Testimony(witness, channel, bearing, None, notes)
+
+
+def _none(name: str, message: str) -> Testimony:
+    return Testimony(obstacle=Check(name, math.nan, math.nan, "refuse", message))
+
+
+def _deepest(witness: Witness) -> float:
+    return max((h.score for h in witness.hypotheses), default=-math.inf)
+
+
+def place_of(verdict: str | None) -> str | None:
+    """Return the place in a bearing that a class is about: "inner_race_007" is about the inner race. None: no place."""
+    words = (verdict or "").lower().replace("-", "_").replace(" ", "_")
+    for place in PLACES:
+        if words.startswith(place):
+            return place
+    return {"outer": "outer_race", "inner": "inner_race", "roller": "ball"}.get(words.partition("_")[0])
+
+
+def agreement(testimony: Testimony, *, verdict: str | None, fault: bool | None) -> tuple[str, str]:
+    """Return how the network's verdict and the spectrum go together, and a sentence where they do not.
+
+    "agree": both name the same place, or the spectrum says damaged and the network a fault; "disagree": they name
+    different places, or the network says healthy and the spectrum damaged; "silent": the spectrum shows nothing, or
+    nothing can be compared. What shows nothing contradicts nobody: half of all ball faults have no comb.
+    """
+    witness = testimony.witness
+    if witness is None or witness.verdict in ("no_evidence", "not_assessable") or verdict is None or fault is None:
+        return "silent", ""
+    seen = "damage" if witness.place is None else f"lines of the {witness.place.replace('_', ' ')}"
+    if not fault:
+        return "disagree", f"the network says {verdict}, and the spectrum shows {seen}: {witness.reasons[0]}"
+    said = place_of(verdict)
+    if witness.place is None or said is None or said == witness.place:
+        return "agree", ""
+    return "disagree", f"the network says {verdict}, and the spectrum shows {seen}: {witness.reasons[0]}"

@@ -1,0 +1,105 @@
+"""Record + bearing -> Diagnosis, without a trained model: what `diagnose` asks where none is given.
+
+It stands where a Model stands: the same Diagnosis, the same report, JSON and exit codes. What it says is the testimony
+of the spectrum alone, and "no evidence" is not "healthy".
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from faultdx import __version__
+from faultdx.diagnosis import Diagnosis, levels_of, unread
+from faultdx.errors import RecordError
+from faultdx.records.objections import objections
+from faultdx.records.reading import read_item
+from faultdx.records.record import Record
+from faultdx.records.table import Item
+from faultdx.signals import witness as physics
+from faultdx.testimony import PLACES, KnownBearing, hear
+
+NAME = "faultdx bearing physics"
+CLASSES = ("no_evidence", "damaged", *PLACES)
+
+
+class Untrained:
+    """Diagnoses the bearing of a record from its geometry and the shaft's speed.
+
+    bearing : of every record; None: each record's own, from its table or the catalogue
+    info, classes, digest, summary : as of a Model
+    """
+
+    classes = CLASSES
+
+    def __init__(self, bearing: KnownBearing | None = None) -> None:
+        self.bearing = bearing
+        limits = {k: getattr(physics, k) for k in ("LOCATED", "DAMAGED", "CAGE_DAMAGED", "MARGIN", "OUTSHONE")}
+        named = None if bearing is None else bearing.to_dict()
+        text = json.dumps({"name": NAME, "limits": limits, "bearing": named}, sort_keys=True)
+        self.digest = hashlib.sha256(text.encode()).hexdigest()
+        self.info: Mapping[str, Any] = {
+            "name": NAME,
+            "version": __version__,
+            "classes": list(CLASSES),
+            "healthy": [],
+            "min_confidence": 0.0,
+            "bearing": named or "each record's own",
+            "limits": limits,
+        }
+
+    @property
+    def summary(self) -> dict[str, str]:
+        """Digest, name and version, as they stand in every diagnosis."""
+        return {"digest": self.digest, "name": NAME, "version": __version__}
+
+    def diagnose_item(self, item: Item, *, min_confidence: float | None = None, quality: str = "refuse") -> Diagnosis:
+        """Read and diagnose; a file that cannot be read gives a Diagnosis with status "error"."""
+        began = time.perf_counter()
+        try:
+            found = self.diagnose(read_item(item), min_confidence=min_confidence, quality=quality)
+        except RecordError as error:
+            found = unread(item, error, model=self.summary)
+        return replace(found, elapsed_s=time.perf_counter() - began)
+
+    def diagnose(self, record: Record, *, min_confidence: float | None = None, quality: str = "refuse") -> Diagnosis:
+        """Return what the spectrum of a record says of its bearing. Never raises for a record.
+
+        quality : as in `Model.diagnose`; min_confidence is of no account here: there is no probability
+        """
+        began = time.perf_counter()
+        checks = objections(record, policy=quality)
+        facts: dict[str, Any] = {
+            "sampling_rate_hz": record.sampling_rate_hz,
+            "rpm": record.rpm,
+            "model": self.summary,
+            "evidence": {"levels": levels_of(record)},
+            "record": record,
+        }
+        refused = any(c.severity == "refuse" for c in checks)
+        heard = None if refused else hear(record, self.bearing)
+        if heard is None or heard.witness is None:
+            checks = checks if heard is None or heard.obstacle is None else (*checks, heard.obstacle)
+            found = Diagnosis(record.path, record.sha256, "unusable", quality=checks, warnings=record.notes, **facts)
+            return replace(found, elapsed_s=time.perf_counter() - began)
+        witness = heard.witness
+        facts["evidence"] = {**facts["evidence"], "witness": heard.to_dict()}
+        known = witness.verdict != "not_assessable"
+        doubts = witness.reasons if not known else witness.reasons[1:]
+        found = Diagnosis(
+            record.path,
+            record.sha256,
+            "diagnosed" if known else "undecided",
+            verdict=(witness.place or witness.verdict) if known else None,
+            # what was not seen may be there: half of all ball faults have no comb
+            fault=True if witness.verdict in ("located", "damaged") else None,
+            quality=checks,
+            warnings=(*record.notes, *(c.message for c in checks), *heard.notes, *doubts),
+            witness=witness,
+            **facts,
+        )
+        return replace(found, elapsed_s=time.perf_counter() - began)
