@@ -39,6 +39,7 @@ _BINS_AT_ONCE = 1 << 13  # few enough to stay in the cache
 _ALIKE, _EXACT_DB = 0.85, 45.0
 _GRID = 200_000  # speeds in one search
 _TILTS = np.geomspace(0.01, 5.0, 20)  # u of Chernoff's bound, 1/dB
+_TILT_STEPS = np.diff(_TILTS)
 _TILTED = np.exp(np.outer(np.arange(int(CEILING_DB) + 1), _TILTS))
 
 
@@ -163,10 +164,12 @@ class Lines:
         if count < 1 or top < 2:
             return NOTHING
         rates = low_hz + step * np.arange(count)
-        bins = np.rint(rates[:, None] * (orders / self.bin_hz)).astype(np.int64)
+        bins = np.rint((orders / self.bin_hz)[:, None] * rates).astype(np.int64)  # long rows: numpy sums them fast
         inside = bins <= top
-        seen = np.where(inside, self.score[np.minimum(bins, top)], 0.0)
-        total, used = seen.sum(axis=1), inside.sum(axis=1)
+        if bins[-1, -1] <= top:
+            total, used = self.score[bins].sum(axis=0), np.full(count, orders.size)
+        else:
+            total, used = np.where(inside, self.score[np.minimum(bins, top)], 0.0).sum(axis=0), inside.sum(axis=0)
         exponent = self.exponent(total, used)
         most = float(exponent.max())
         evidence = max(most - math.log(searches * count), 0.0)
@@ -175,8 +178,9 @@ class Lines:
         # Among combs as likely, the one whose lines are in their very bins: beside that of a shaft at 1796 rpm stands
         # one of the mains, at 1800.
         alike = np.flatnonzero(exponent >= _ALIKE * most)
-        exact = np.where(inside[alike], self.level_db[np.minimum(bins[alike], top)], 0.0)
-        best = int(alike[np.argmax(np.minimum(exact, _EXACT_DB).sum(axis=1))])
+        near = bins[:, alike]
+        exact = np.where(inside[:, alike], self.level_db[np.minimum(near, top)], 0.0)
+        best = int(alike[np.argmax(np.minimum(exact, _EXACT_DB).sum(axis=0))])
         level = float(total[best]) / max(int(used[best]), 1)
         return self._measured(float(rates[best]), orders, evidence, level)
 
@@ -189,7 +193,7 @@ class Lines:
     def exponent(self, total: Array, used: npt.NDArray[np.int64]) -> Array:
         """Return minus the logarithm of Chernoff's bound, shape (rates,)."""
         # u S - K log M(u) is concave in u: from one u to the next it rises as long as S / K is above this slope
-        slope = np.diff(self.log_mgf) / np.diff(_TILTS)
+        slope = (self.log_mgf[1:] - self.log_mgf[:-1]) / _TILT_STEPS
         tilt = np.searchsorted(slope, total / np.maximum(used, 1))
         return np.asarray(np.maximum(_TILTS[tilt] * total - self.log_mgf[tilt] * used, 0.0))
 
