@@ -37,7 +37,9 @@ def diagnose(
     ] = None,
     fail_on: Annotated[
         list[str] | None,
-        typer.Option("--fail-on", metavar="WHAT", help="Exit 3 on fault, a class, or undecided. Repeatable. [never]"),
+        typer.Option(
+            "--fail-on", metavar="WHAT", help="Exit 3 on fault, a class, undecided or unfamiliar. Repeatable. [never]"
+        ),
     ] = None,
     min_confidence: Annotated[
         float | None,
