@@ -263,6 +263,33 @@ def test_simulating_and_preparing_need_no_torch(trained: Trained, tmp_path: Path
     assert loaded & {"torch", "pandas", "matplotlib"} == set()
 
 
+def test_a_bearing_without_a_model_loads_numpy_alone(trained: Trained, tmp_path: Path) -> None:
+    bearing = ("--bearing", "9,0.3126,1.537", "--json")
+    loaded, code = loaded_by(tmp_path, "diagnose", trained.unseen / "501.mat", *bearing)
+    assert code == 0
+    assert loaded & set(HEAVY) == set()
+    assert "ctypes" in loaded  # the probe sees what is loaded
+
+
+def test_every_other_command_loads_what_it_uses(trained: Trained, tmp_path: Path) -> None:
+    record, history = trained.unseen / "501.mat", tmp_path / "h.sqlite"
+    loaded, _ = loaded_by(tmp_path, "diagnose", record, "--model", trained.run, "--history", history, "--json")
+    assert loaded & set(HEAVY) == {"onnxruntime"}
+    clean = ("--no-noise", "--out", tmp_path / "e")
+    calls: dict[tuple[str | Path, ...], set[str]] = {
+        ("history", history): set(),
+        ("networks",): set(),
+        ("completion", "bash"): set(),
+        ("benchmark", "--list"): set(),
+        ("evaluate", trained.run, trained.prepared, *clean): {"onnxruntime", "h5py"},
+        ("export", trained.run / "model", "--out", tmp_path / "m.onnx"): {"onnxruntime", "onnx"},
+    }
+    for words, expected in calls.items():
+        loaded, code = loaded_by(tmp_path, *words)
+        assert code == 0, words
+        assert loaded & set(HEAVY) == expected, words
+
+
 def test_the_library_imports_without_anything_heavy() -> None:
     light = [f"faultdx.{m}" for m in MODULES if m and m not in WITH_TORCH and room(m) not in ("cli", "__main__")]
     code = (
