@@ -20,7 +20,8 @@ def _cell(text: str | None) -> str:
 def _command(name: str, command: Any) -> list[str]:
     arguments = [p for p in command.params if p.param_type_name == "argument"]
     options = [p for p in command.params if p.param_type_name == "option"]
-    usage = " ".join(["faultdx", name, *(a.metavar for a in arguments), "[OPTIONS]"])
+    words = [a.metavar if a.required or a.metavar.startswith("[") else f"[{a.metavar}]" for a in arguments]
+    usage = " ".join(["faultdx", name, *words, "[OPTIONS]"])
     lines = [f"## faultdx {name}", "", *(command.help or "").strip().splitlines(), "", "```", usage, "```", ""]
     lines += ["| option | value | meaning |", "|---|---|---|"]
     for a in arguments:

@@ -170,7 +170,7 @@ class Answerer:
 def answer_of(found: Diagnosis, item: Item, model: Model | Untrained, wanted: Wanted) -> Answer:
     """Return what `wanted` asks for of a diagnosis that still has its record."""
     from faultdx.report.document import to_json
-    from faultdx.report.text import one_line, table_rows
+    from faultdx.report.text import asides, one_line, table_rows
 
     complaint = None
     if found.error is not None:
@@ -194,7 +194,7 @@ def answer_of(found: Diagnosis, item: Item, model: Model | Untrained, wanted: Wa
         line=one_line(found) if wanted.line else None,
         json=to_json(found) if wanted.json or wanted.row else None,
         cells=tuple(table_rows([found])[1][0]) if wanted.cells else (),
-        warnings=tuple(found.warnings) if wanted.cells else (),
+        warnings=(*asides(found), *found.warnings) if wanted.cells else (),
         row=row,
         page=page,
     )

@@ -38,7 +38,8 @@ class Diagnosis:
     """What was found in one recording, or why nothing could be.
 
     status : "diagnosed" | "undecided" | "unfamiliar" | "unusable" | "error"
-    verdict : the class, or None where there is none; fault : is it a fault, None where that is not known
+    verdict : the class, or None where there is none; fault : is it a fault, None where that is not known; True without
+        a verdict where the spectrum shows damage of a bearing that was named, and the network cannot say
     confidence : of the verdict, 0..1; agreement : share of segments that vote for the verdict
     probabilities : class -> probability, in the model's class order
     familiarity : how far from the training records, see `faultdx.familiarity.Assessment`; None where not assessed
@@ -264,7 +265,8 @@ class Model:
     def _heard(self, found: Diagnosis, record: Record, *, insists: bool) -> Diagnosis:
         """Return the network's diagnosis with the testimony of the spectrum beside it.
 
-        It takes no verdict of a fault away. An all-clear that it contradicts is none.
+        It takes no verdict of a fault away. An all-clear that it contradicts is none, and where the network has no
+        verdict, damage that it shows is a fault.
         """
         from faultdx.testimony import agreement, hear
 
@@ -278,6 +280,8 @@ class Model:
         found = replace(found, evidence=evidence, warnings=warnings, witness=heard.witness)
         if word == "disagree" and found.fault is False and not insists:
             found = replace(found, status="undecided", verdict=None, fault=None)
+        if found.verdict is None and heard.witness.verdict in ("located", "damaged"):
+            found = replace(found, fault=True)
         return found
 
     def _conformal_set(self, probabilities: Mapping[str, float], known: Assessment | None) -> tuple[str, ...] | None:

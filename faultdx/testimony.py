@@ -135,11 +135,17 @@ def agreement(testimony: Testimony, *, verdict: str | None, fault: bool | None) 
     """Return how the network's verdict and the spectrum go together, and a sentence where they do not.
 
     "agree": both name the same place, or the spectrum says damaged and the network a fault; "disagree": they name
-    different places, or the network says healthy and the spectrum damaged; "silent": the spectrum shows nothing, or
-    nothing can be compared. What shows nothing contradicts nobody: half of all ball faults have no comb.
+    different places, or the network says healthy and the spectrum damaged; "alone": the network has no verdict, and the
+    spectrum shows damage; "silent": the spectrum shows nothing, or nothing can be compared. What shows nothing
+    contradicts nobody: half of all ball faults have no comb.
     """
     witness = testimony.witness
-    if witness is None or witness.verdict in ("no_evidence", "not_assessable") or verdict is None or fault is None:
+    if witness is None or witness.verdict in ("no_evidence", "not_assessable"):
+        return "silent", ""
+    if verdict is None:
+        what = "damage" if witness.place is None else f"a fault of the {witness.place.replace('_', ' ')}"
+        return "alone", f"the network has no verdict; the spectrum shows {what}: {witness.reasons[0]}"
+    if fault is None:
         return "silent", ""
     seen = "damage" if witness.place is None else f"lines of the {witness.place.replace('_', ' ')}"
     if not fault:

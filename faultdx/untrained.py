@@ -48,8 +48,6 @@ class Untrained:
             "classes": list(CLASSES),
             "healthy": [],
             "min_confidence": 0.0,
-            "bearing": named or "each record's own",
-            "limits": limits,
         }
 
     @property
@@ -89,7 +87,7 @@ class Untrained:
         witness = heard.witness
         facts["evidence"] = {**facts["evidence"], "witness": heard.to_dict()}
         known = witness.verdict != "not_assessable"
-        doubts = witness.reasons if not known else witness.reasons[1:]
+        doubts = witness.reasons[1:]  # the first is the finding itself
         found = Diagnosis(
             record.path,
             record.sha256,

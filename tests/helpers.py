@@ -19,12 +19,16 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from faultdx.cli import app, console
 
 # The command that trains, and the one that is tested: FAULTDX_COMMAND names one that is installed elsewhere, as on a
 # gateway without torch (make gateway).
 TRAINER = (sys.executable, "-m", "faultdx")
 FAULTDX = tuple(shlex.split(os.environ.get("FAULTDX_COMMAND", ""))) or TRAINER
+# For tests of what a gateway has no packages for: training, pictures.
+beyond_a_gateway = pytest.mark.skipif(FAULTDX != TRAINER, reason="needs what is not installed on a gateway")
 # A tiny training that says nothing about accuracy: it only has to end, and soon.
 TINY = (
     *("--epochs", "3", "--batch", "16", "--set", "epoch_steps=20", "--noise", "gaussian", "--snr", "0:10"),

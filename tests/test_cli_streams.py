@@ -22,6 +22,7 @@ from helpers import (
     Ran,
     Trained,
     assert_refused,
+    beyond_a_gateway,
     environment,
     faultdx,
     faultdx_here,
@@ -84,6 +85,7 @@ def test_a_stdout_that_takes_nothing_ends_it_with_5(trained: Trained, good: Path
     assert_refused(Ran(closed.returncode, closed.stdout, closed.stderr), 5, "standard output: is closed")
 
 
+@beyond_a_gateway
 def test_standard_input_is_a_recording(trained: Trained, good: Path) -> None:
     data = (good / "a.mat").read_bytes()
     piped = faultdx("diagnose", "-", "--model", trained.run, "--json", "--report", "r", stdin=data, cwd=good)
@@ -101,6 +103,7 @@ def test_standard_input_is_a_recording(trained: Trained, good: Path) -> None:
     assert_refused(faultdx("diagnose", "-", "-", "--model", trained.run), 2, "name it once")
 
 
+@beyond_a_gateway
 def test_quiet_silences_notes_and_no_errors(trained: Trained, good: Path) -> None:
     loud = faultdx("diagnose", "a.mat", "--model", trained.run, "--report", "r", cwd=good)
     assert loud.err == "1 report in r\n" and len(loud.lines) == 1
@@ -192,6 +195,7 @@ def hostile(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@beyond_a_gateway
 def test_any_name_is_diagnosed_and_reported(trained: Trained, hostile: Path) -> None:
     command = ("diagnose", "--model", trained.run, "--json", "--report", "reports", "--min-confidence", "0")
     ran = faultdx(*command, "--", *HOSTILE, cwd=hostile)
@@ -222,6 +226,7 @@ def test_a_missing_file_of_any_name_is_one_line(trained: Trained, tmp_path: Path
 # ---- reports
 
 
+@beyond_a_gateway
 def test_the_same_diagnosis_gives_the_same_report(trained: Trained, good: Path) -> None:
     command = ("diagnose", "a.mat", "--model", trained.run, "--report", "r", "-q")
     assert faultdx(*command, cwd=good).code == 0
@@ -262,6 +267,7 @@ def test_a_report_that_cannot_be_written_loses_no_result(trained: Trained, good:
     assert faultdx_here(*command, "--report", "r", "--fail-on", other, cwd=good).code == 5
 
 
+@beyond_a_gateway
 def test_records_of_one_name_get_reports_of_their_own(trained: Trained, good: Path) -> None:
     for folder, number in (("x", 505), ("y", 509)):
         (good / folder).mkdir()
@@ -308,6 +314,7 @@ def test_an_ignored_hangup_stays_ignored_and_another_stops() -> None:
     assert signal.getsignal(signal.SIGHUP) is signal.SIG_DFL
 
 
+@beyond_a_gateway
 def test_a_training_under_nohup_outlives_its_terminal(trained: Trained, tmp_path: Path) -> None:
     command = ("train", trained.prepared, *TINY, "--out", tmp_path / "run")
     ran = interrupted(command, "epoch 1/3", signal.SIGHUP, before=("nohup",))
@@ -338,6 +345,7 @@ def interrupted(command: tuple[str | Path, ...], after: str, number: int, *, bef
         process.communicate()
 
 
+@beyond_a_gateway
 def test_a_training_stopped_twice_ends_as_one_that_was_not(trained: Trained, tmp_path: Path) -> None:
     out = tmp_path / "run"
     command = ("train", trained.prepared, *TINY, "--out", out)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from helpers import Trained, validate
 
-from faultdx.diagnosis import Diagnosis, load_model
+from faultdx.diagnosis import Diagnosis, load_model, reached
 from faultdx.errors import ConfigError
 from faultdx.records import find_records
 from faultdx.records.record import Record
@@ -160,7 +160,8 @@ def test_agreement_is_by_place_and_silence_contradicts_nobody(rig: dict[str, Rec
     assert said(inner, "outer_race_014", True) == "disagree"
     assert said(inner, "normal", False) == "disagree"
     assert said(inner, "imbalance", True) == "agree"  # the place is not compared where the class names none
-    assert said(inner, None, None) == "silent"
+    assert said(inner, None, None) == "alone"
+    assert said(inner, "left", None) == said(healthy, None, None) == "silent"
     assert said(healthy, "inner_race", True) == said(healthy, "normal", False) == "silent"
 
 
@@ -169,14 +170,31 @@ def test_an_all_clear_that_the_spectrum_contradicts_is_none(rig: dict[str, Recor
     record = rig["inner_race"]
     clear = Diagnosis(record.path, record.sha256, "diagnosed", verdict="healthy", fault=False, confidence=0.9)
     found = model._heard(clear, record, insists=False)
-    assert (found.status, found.verdict, found.fault) == ("undecided", None, None)
+    assert (found.status, found.verdict, found.fault) == ("undecided", None, True)
     assert any("inner race" in warning for warning in found.warnings)
+    assert (
+        headline(found)[:2] == ("bad", "fault") and "inner race" in one_line(found) and "inner race" in sentence(found)
+    )
     insisted = model._heard(clear, record, insists=True)
     assert insisted.verdict == "healthy" and insisted.evidence["witness"]["with_the_network"] == "disagree"
     fault = replace(clear, verdict="outer_race", fault=True)
     kept = model._heard(fault, record, insists=False)
     assert kept.verdict == "outer_race" and kept.fault is True  # a fault is never taken away
     assert any("network says outer_race" in warning for warning in kept.warnings)
+
+
+def test_where_the_network_has_no_verdict_damage_that_the_spectrum_shows_is_a_fault(
+    rig: dict[str, Record], trained: Trained
+) -> None:
+    model = load_model(trained.run, bearing=known_bearing(SKF_6205))
+    for status in ("undecided", "unfamiliar"):
+        silent = Diagnosis("x", "", status, confidence=0.4, probabilities={"healthy": 0.4, "ball": 0.3}, segments=3)
+        found = model._heard(silent, rig["outer_race"], insists=False)
+        assert (found.status, found.verdict, found.fault) == (status, None, True)
+        assert reached(found, {"fault"}) and "outer race" in one_line(found)
+        assert found.evidence["witness"]["with_the_network"] == "alone"
+        unheard = model._heard(silent, rig["healthy"], insists=False)
+        assert unheard.fault is None and unheard.evidence["witness"]["with_the_network"] == "silent"
 
 
 def test_a_network_with_a_bearing_gives_both_witnesses(trained: Trained) -> None:

@@ -53,6 +53,7 @@ def benchmark(
     goes on where an interrupted one stopped; a finished cell is never run again. Exit code 4 says that cells failed.
     """
     from faultdx.errors import ConfigError
+    from faultdx.extras import require
     from faultdx.plans import find_plan, shipped_plans
 
     if listing:
@@ -74,6 +75,7 @@ def benchmark(
         return
     if out is None:
         raise ConfigError("--out FOLDER is missing: where the results go")
+    require(("torch",), what="benchmark")
     standing, signum = _run(found, root, out, side_by_side, device, overwrite)
     _write(standing, out)
     done, failed = standing.count("finished"), standing.count("failed")

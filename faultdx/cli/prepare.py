@@ -123,7 +123,7 @@ def prepare(
             "hop": hop,
             "normalize": normalize,
             "quality": quality,
-            "noise": noise,
+            "noise": [kind for said in noise for kind in said.split(",")] if noise else noise,
             "snr_db": snr,
             "split": split,
             "fractions": fractions,

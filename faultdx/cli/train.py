@@ -76,7 +76,7 @@ def train(
             "recipe": recipe,
             "epochs": epochs,
             "batch": batch,
-            "noise": noise,
+            "noise": [kind for said in noise for kind in said.split(",")] if noise else noise,
             "snr": snr,
             "device": device,
             "threads": threads,

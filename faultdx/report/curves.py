@@ -250,11 +250,11 @@ def order_spectrum(shown: Picture, *, place: str | None) -> str:
         _number_axis(ax.yaxis)
         for k in range(1, int(line.x[-1]) + 1):
             ax.axvline(k, color=_INK, linewidth=0.4, linestyle=":", alpha=0.5)
-        for name, order in marks.items():
+        for row, (name, order) in enumerate(sorted(marks.items(), key=lambda mark: mark[1])):
             if order <= line.x[-1]:
                 ax.axvline(order, color=_MARK, linewidth=0.8, linestyle="--")
-                ax.annotate(
-                    name, (order, 1), xycoords=("data", "axes fraction"), xytext=(2, -9),
+                ax.annotate(  # neighbours stand one above the other
+                    name, (order, 1), xycoords=("data", "axes fraction"), xytext=(2, -9 - 10 * (row % 3)),
                     textcoords="offset points", fontsize=8, color=_MARK,
                 )  # fmt: skip
         ax.set_xlabel("order (multiples of the shaft's rate)")

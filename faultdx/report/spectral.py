@@ -11,7 +11,7 @@ from faultdx.files import show
 # (tone, word, what) of `text.headline`, where the spectrum alone speaks and names no place.
 WORDS = {
     "damaged": ("bad", "fault", "bearing damaged, place not resolved"),
-    "no_evidence": ("doubt", "nothing found", "no evidence of bearing damage"),
+    "no_evidence": ("doubt", "no evidence", "no evidence of bearing damage, which is no all-clear"),
 }
 LIMITS = (
     "Only the bearing that was named was looked at, by its envelope spectrum: no gear, no unbalance, no misalignment, "
@@ -34,13 +34,40 @@ def testimony(diagnosis: Diagnosis) -> str:
     return show(str(reasons[0])).rstrip(".") if reasons else ""
 
 
+def _name(d: Diagnosis) -> str:
+    return show(str((d.evidence.get("witness") or {}).get("bearing", {}).get("name", "")))
+
+
+def asked(diagnosis: Diagnosis) -> str:
+    """Return the bearing that was asked about, " (6205-2RS)"."""
+    name = _name(diagnosis)
+    return f" ({name})" if name else ""
+
+
+def place(diagnosis: Diagnosis) -> str:
+    """Return what the spectrum names: "a fault of the inner race", "a damaged bearing"."""
+    named = (diagnosis.evidence.get("witness") or {}).get("place")
+    return f"a fault of the {_place(str(named))}" if named else "a damaged bearing"
+
+
+def beside(diagnosis: Diagnosis) -> str:
+    """Return how the spectrum goes with the network's verdict, as the end of a line; "" where it was not asked."""
+    word = (diagnosis.evidence.get("witness") or {}).get("with_the_network")
+    words = {
+        "agree": "the spectrum agrees",
+        "silent": "the spectrum shows nothing",
+        "disagree": "the spectrum disagrees",
+    }
+    return f"; {words[word]}" if word in words else ""
+
+
 def finding(d: Diagnosis) -> str:
     """Return the finding of the spectrum alone as one sentence or two, and what it cannot say."""
     said = testimony(d)
     if d.status == "undecided":
         return f"No verdict: {said}; the bearing was not assessed."
     if d.verdict == "no_evidence":
-        return f"The envelope spectrum shows no damage of this bearing: {said}. That is no all-clear."
+        return f"The envelope spectrum shows no damage of the bearing {_name(d)}: {said}. That is no all-clear."
     where = "a place that could not be told" if d.verdict == "damaged" else f"the {_place(str(d.verdict))}"
     return f"The envelope spectrum shows damage of {where}. {said[:1].upper()}{said[1:]}."
 
@@ -71,6 +98,7 @@ def rows(witness: Mapping[str, Any]) -> list[tuple[str, str]]:
     if smallest:
         out.append(("smallest depth that would have been seen", f"{smallest:.3g}"))
     names = {"agree": "they agree", "disagree": "they disagree", "silent": "the spectrum adds nothing"}
+    names["alone"] = "the network has no verdict: the spectrum speaks alone"
     out.append(("network and spectrum", names.get(str(witness.get("with_the_network")), "")))
     return out
 

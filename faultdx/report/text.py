@@ -83,6 +83,8 @@ def headline(diagnosis: Diagnosis) -> tuple[str, str, str]:
         if d.fault is None:
             return "doubt", "diagnosed", what
         return ("bad", "fault", what) if d.fault else ("good", "no fault found", what)
+    if d.fault and d.verdict is None and d.status in {"undecided", "unfamiliar"}:
+        return "bad", "fault", f"{spectral.place(d)} by the spectrum; the network: {d.status}"
     if d.status == "undecided" and by_spectrum(d):
         return "doubt", "undecided", "the bearing could not be assessed"
     words = {
@@ -129,12 +131,13 @@ def one_line(diagnosis: Diagnosis) -> str:
     _, word, what = headline(d)
     line = f"{show(d.file)}: {word}"
     if by_spectrum(d) and d.status in {"diagnosed", "undecided"}:
-        line += f": {what}; {spectral.testimony(d)}"
+        line += f": {what}{spectral.asked(d)}; {spectral.testimony(d)}"
     elif d.status == "diagnosed":
-        line += f": {what}, confidence {percent(d.confidence)}, {_votes(d)}"
+        line += f": {what}, confidence {percent(d.confidence)}, {_votes(d)}{spectral.beside(d)}"
     elif d.status in {"undecided", "unfamiliar"}:
         best, why = _best(d), _unlike(d)
         line += f": {why}" if why else ""
+        line += f": {what}" if d.fault else ""
         line += f", nearest class {best[0]} ({percent(best[1])}), {_votes(d)}" if best else ""
     else:
         line += f": {_reasons(d).removeprefix(show(d.file) + ': ')}"
@@ -149,8 +152,7 @@ def table_rows(diagnoses: Iterable[Diagnosis]) -> tuple[list[str], list[list[str
     rows = []
     for d in diagnoses:
         notes = [show(warning) for warning in d.warnings]
-        if by_spectrum(d):
-            notes.insert(0, spectral.testimony(d))
+        notes = [*asides(d), *notes]
         if d.status in {"unusable", "error"}:
             notes = [_reasons(d)]
         rows.append(
@@ -167,6 +169,14 @@ def table_rows(diagnoses: Iterable[Diagnosis]) -> tuple[list[str], list[list[str
     return list(TABLE_HEADER), rows
 
 
+def asides(d: Diagnosis) -> list[str]:
+    """Return what a table of verdicts leaves out and a reader wants to know: why, in a sentence each."""
+    if by_spectrum(d) and d.status in {"diagnosed", "undecided"}:
+        return [spectral.testimony(d)]
+    unlike = _unlike(d)
+    return [unlike] if unlike else []
+
+
 def sentence(diagnosis: Diagnosis) -> str:
     """Return the finding as one sentence for a maintenance engineer, with what was not assessed."""
     d = diagnosis
@@ -175,6 +185,9 @@ def sentence(diagnosis: Diagnosis) -> str:
     if d.status == "diagnosed":
         return _finding(d)
     best = _best(d)
+    if d.fault and d.verdict is None:
+        said = spectral.testimony(d)
+        return f"The network has no verdict, and the envelope spectrum shows {spectral.place(d)}: {said}."
     if d.status == "undecided":
         nearest = f" (the likeliest is {best[0]}, {percent(best[1])}; {_votes(d)})" if best else ""
         why = f"no class stands out clearly enough{nearest}; record again, longer, before acting on it"

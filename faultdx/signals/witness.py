@@ -217,7 +217,7 @@ def _evidence(h: Hypothesis, cage: Hypothesis) -> str:
         said = ", ".join(f"{a:.2f}" for a in h.harmonics)
         found.append(
             f"lines at order {h.found_order:.3f} and its multiples, depth {said}, in {h.band}, "
-            f"where combs at nobody's orders reach {h.surrogate:.2f}"
+            f"where chance reaches {h.surrogate:.2f}"
         )
     if h.hump > 0.1:
         found.append(f"smeared lines about order {h.order:.2f}, depth {h.hump:.2f}")
@@ -232,9 +232,8 @@ def _unresolved(first: Hypothesis, second: Hypothesis, cage: Hypothesis, *, loca
     if not first.assessable:
         return f"lines at order {first.found_order:.3f}, where the shaft's own may be"
     if first.score < located:
-        return (
-            f"lines of {first.place.replace('_', ' ')}, too weak to name the place: {first.score:.2f} of {located:.2f}"
-        )
+        name = first.place.replace("_", " ")
+        return f"lines of {name}, too weak to name the place: {first.score:.2f}, and it takes {located:.2f}"
     if first.outshone > OUTSHONE:
         return (
             f"lines at order {first.found_order:.3f}, but deeper ones a shaft order away: sidebands of something else"
