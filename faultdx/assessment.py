@@ -236,7 +236,7 @@ def _check_fit(prepared: Prepared, network: Network) -> None:
     """Raise DatasetError where the segments are not what the network takes, or hold classes that it does not know."""
     found = []
     if abs(prepared.sampling_rate_hz - network.sampling_rate_hz) > 1e-6 * network.sampling_rate_hz:
-        found.append(f"{prepared.sampling_rate_hz:g} Hz, not {network.sampling_rate_hz:g} Hz (prepare --rate)")
+        found.append(f"{prepared.sampling_rate_hz:g} Hz, not {network.sampling_rate_hz:g} Hz (prepare --resample)")
     if prepared.segment != network.segment:
         found.append(f"segments of {prepared.segment} samples, not {network.segment} (prepare --segment)")
     if len(prepared.channels) != len(network.channels):

@@ -63,7 +63,8 @@ def compare(before: Sequence[Entry], after: Sequence[Entry]) -> list[Change]:
     when = (before[0].run_started if before else "", first.run_started)
     faults, old_faults = _faults(after), _faults(before)
     found = [Change(*where, "new_fault", "", name, *when) for name in sorted(faults - old_faults)]
-    if any(e.row.status == "diagnosed" for e in after):  # a record that says nothing clears nothing
+    # a record that says nothing clears nothing, and neither does one that only shows nothing
+    if any(e.row.status == "diagnosed" and e.row.fault is not None for e in after):
         found += [Change(*where, "fault_gone", name, "", *when) for name in sorted(old_faults - faults)]
     status, old_status = _statuses(after), _statuses(before)
     if status != old_status and (before or "error" in status or "unusable" in status):

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from faultdx.testimony import KnownBearing
 
 SCHEMA = "faultdx.diagnosis/1"
+PHYSICS = "faultdx bearing physics"  # the name of what stands in for a model, see `faultdx.untrained`
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,7 +92,7 @@ class Model:
 
     def __init__(self, network: Network, *, bearing: KnownBearing | None = None, hears: bool = False) -> None:
         self._network = network
-        self._bearing, self._hears = bearing, hears or bearing is not None
+        self._bearing, self.hears = bearing, hears or bearing is not None
         self.info = network.info
         self.classes = network.classes
         self.digest = network.digest
@@ -148,7 +149,7 @@ class Model:
         else:
             enough = self.info["min_confidence"] if min_confidence is None else min_confidence
             found = self._vote(record, enough, checks)
-            if self._hears:
+            if self.hears and (self._bearing is not None or record.details.get("bearing")):
                 found = self._heard(found, record, insists=enough == 0)
         return replace(found, elapsed_s=time.perf_counter() - began)
 
@@ -270,7 +271,7 @@ class Model:
         """
         from faultdx.testimony import agreement, hear
 
-        heard = hear(record, self._bearing)
+        heard = hear(record, self._bearing, checks=found.quality)
         if heard.witness is None:
             why = "it says nothing" if heard.obstacle is None else heard.obstacle.message
             return replace(found, warnings=(*found.warnings, f"the bearing was not looked at: {why}"))

@@ -188,13 +188,16 @@ class History:
                 page = self._page(_AFTER, _PAGE, name, point, page[-1].number)
 
     def newest(self) -> list[Row]:
-        """Return the newest diagnosis of each measuring point of each named asset."""
-        return [
-            entry.row
-            for asset, point in self.series()
-            if asset
-            for entry in self._page("ORDER BY time DESC, diagnosis.id DESC", 1, asset, point)
-        ]
+        """Return the newest diagnosis of each measuring point of each named asset; and, where that does not say whether
+        there is a fault, the newest that does: a dead sensor takes no fault back."""
+        last = "ORDER BY time DESC, diagnosis.id DESC"
+        found: list[Row] = []
+        for asset, point in self.series():
+            entries = self._page(last, 1, asset, point) if asset else []
+            if entries and entries[0].row.fault is None:
+                entries = [*self._page(f"AND fault IS NOT NULL {last}", 1, asset, point), *entries]
+            found += [entry.row for entry in entries]
+        return found
 
     def last_runs(self, asset: str, point: str) -> list[list[Entry]]:
         """Return the entries of the last run that has this measuring point, then of the run before it (if any)."""

@@ -7,8 +7,8 @@ that somebody named and the speed that somebody stated.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from faultdx.errors import ConfigError
@@ -90,9 +90,11 @@ class Testimony:
         return {"channel": show(self.channel), "bearing": self.bearing.to_dict(), **self.witness.to_dict()}
 
 
-def hear(record: Record, bearing: KnownBearing | None) -> Testimony:
+def hear(record: Record, bearing: KnownBearing | None, *, checks: Sequence[Check] = ()) -> Testimony:
     """Return what `record` says of `bearing`, or, where that is None, of the one that its table or the catalogue names.
 
+    checks : those that fired on the signal: where one says that the speed is not the stated one, and no comb confirms a
+    speed near that, nothing can be placed
     Never raises for a record.
     """
     if bearing is None:
@@ -110,6 +112,9 @@ def hear(record: Record, bearing: KnownBearing | None) -> Testimony:
         for name, row in zip(record.channels, record.signal, strict=True)
     ]
     channel, witness = max(heard, key=lambda found: (_WEIGHT[found[1].verdict], _deepest(found[1])))
+    doubted = next((c.message for c in checks if c.name == "speed"), None)
+    if doubted and witness.speed is not None and not witness.speed.confirmed:
+        witness = replace(witness, verdict="not_assessable", place=None, reasons=(f"its speed is in doubt: {doubted}",))
     notes = (f"bearing {bearing.name}: {bearing.note}",) if bearing.note else ()
     return Testimony(witness, channel, bearing, None, notes)
 

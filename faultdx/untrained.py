@@ -14,6 +14,7 @@ from dataclasses import replace
 from typing import Any
 
 from faultdx import __version__
+from faultdx.diagnosis import PHYSICS as NAME
 from faultdx.diagnosis import Diagnosis, levels_of, unread
 from faultdx.errors import RecordError
 from faultdx.records.objections import objections
@@ -23,7 +24,6 @@ from faultdx.records.table import Item
 from faultdx.signals import witness as physics
 from faultdx.testimony import PLACES, KnownBearing, hear
 
-NAME = "faultdx bearing physics"
 CLASSES = ("no_evidence", "damaged", *PLACES)
 
 
@@ -37,7 +37,7 @@ class Untrained:
     classes = CLASSES
 
     def __init__(self, bearing: KnownBearing | None = None) -> None:
-        self.bearing = bearing
+        self.bearing, self.hears = bearing, True
         limits = {k: getattr(physics, k) for k in ("LOCATED", "DAMAGED", "CAGE_DAMAGED", "MARGIN", "OUTSHONE")}
         named = None if bearing is None else bearing.to_dict()
         text = json.dumps({"name": NAME, "limits": limits, "bearing": named}, sort_keys=True)
@@ -79,7 +79,7 @@ class Untrained:
             "record": record,
         }
         refused = any(c.severity == "refuse" for c in checks)
-        heard = None if refused else hear(record, self.bearing)
+        heard = None if refused else hear(record, self.bearing, checks=checks)
         if heard is None or heard.witness is None:
             checks = checks if heard is None or heard.obstacle is None else (*checks, heard.obstacle)
             found = Diagnosis(record.path, record.sha256, "unusable", quality=checks, warnings=record.notes, **facts)

@@ -366,7 +366,7 @@ def test_what_is_wrong_is_refused_before_anything_is_written(run: Path, unseen: 
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"sampling_rate_hz": 25600.0}, ("25600 Hz", "--rate")),
+        ({"sampling_rate_hz": 25600.0}, ("25600 Hz", "--resample")),
         ({"normalization": "zscore"}, ("zscore", "--normalize")),
         ({"classes": ["healthy", "x", "y", "z"], "healthy": ["healthy"]}, ("does not know", "--labels")),
     ],

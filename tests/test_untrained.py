@@ -20,6 +20,7 @@ from faultdx.records.source import read_item
 from faultdx.report.document import to_dict, to_json
 from faultdx.report.html import render
 from faultdx.report.text import headline, limits, one_line, sentence, table_rows
+from faultdx.signals.quality import Check
 from faultdx.simulation.rig import simulate
 from faultdx.testimony import agreement, hear, known_bearing, place_of
 from faultdx.untrained import CLASSES, Untrained
@@ -44,6 +45,17 @@ def test_a_bearing_is_named_by_designation_or_by_geometry() -> None:
     assert by_name.geometry.bpfi == pytest.approx(5.4152, abs=1e-4)  # of the Bearing Data Center's table
     assert by_numbers.geometry.bpfi == pytest.approx(5.4152, abs=1e-3)
     assert known_bearing("9,7.94,39.04,15").geometry.contact_angle_deg == 15
+
+
+@pytest.mark.parametrize("text", ["6205", "SKF 6205-2RS", "62052RS", "6205-ZZ C3", " 6205/c3"])
+def test_suffixes_and_makers_do_not_hide_a_bearing(text: str) -> None:
+    assert known_bearing(text).geometry.rolling_elements == 9
+
+
+@pytest.mark.parametrize("text", ["HK6205", "6205x", "16205", "620", "6205\n\x1b[31mX"])
+def test_another_bearing_is_not_taken_for_one_that_is_known(text: str) -> None:
+    with pytest.raises(ConfigError):
+        known_bearing(text)
 
 
 @pytest.mark.parametrize(
@@ -112,6 +124,21 @@ def test_the_channel_that_says_most_is_heard(rig: dict[str, Record]) -> None:
     found = Untrained(known_bearing(SKF_6205)).diagnose(fault.with_(signal=both, channels=("far", "near")))
     assert found.verdict == "inner_race"
     assert found.evidence["witness"]["channel"] == "near"
+
+
+@pytest.mark.parametrize("label", ["inner_race", "outer_race", "ball"])
+def test_a_speed_that_the_spectrum_contradicts_places_nothing_wrong(rig: dict[str, Record], label: str) -> None:
+    record = rig[label]
+    assert record.rpm is not None
+    doubt = Check("speed", 0.35, 0.01, "warn", "the spectrum shows another shaft")
+    for factor in (0.6, 0.8, 1.25, 1.5):
+        heard = hear(record.with_(rpm=factor * record.rpm), known_bearing(SKF_6205), checks=[doubt])
+        assert heard.witness is not None and heard.witness.speed is not None
+        if not heard.witness.speed.confirmed:
+            assert heard.witness.verdict == "not_assessable" and "in doubt" in heard.witness.reasons[0]
+        assert heard.witness.place in (None, label)
+    right = hear(record, known_bearing(SKF_6205), checks=[doubt]).witness
+    assert right is not None and right.place == label  # confirmed by its own comb, whatever the check says
 
 
 # ---- how it is shown

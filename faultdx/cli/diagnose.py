@@ -111,12 +111,7 @@ def diagnose(
         bearing=bearing,
     )
     items = find_records(files or [], table=None if records is None else str(records), flags=declared)
-    if not items:
-        raise ConfigError("nothing to diagnose: no recordings found there")
-    if model is None and bearing is None and not any(item.declared.bearing for item in items):
-        raise ConfigError(
-            "nothing to diagnose with: --model FOLDER; or --bearing, and the speed (--rpm) where no recording states it"
-        )
+    loaded.hears = _can_be_asked(items, model, bearing)
     reports = None if report is None else Reports(report, items, overwrite)
     table = console.on_terminal() and not json
     outputs = Outputs(
@@ -134,7 +129,7 @@ def diagnose(
     )
     tally = Tally()
     with outputs, console.progress() as step:
-        where = Where(jobs=jobs, threads=threads, dask=dask, hears=bearing is not None)
+        where = Where(jobs=jobs, threads=threads, dask=dask, hears=loaded.hears)
         found = answers(items, loaded, model, wanted, outputs, where, new_only=new_only)
         with closing(found):  # however the run ends, its workers end now
             for index, answer in found:
@@ -193,6 +188,20 @@ class Tally:
             console.say(console.one_line(warning))  # a part of the result
 
 
+def _can_be_asked(items: Sequence[Item], model: Path | None, bearing: str | None) -> bool:
+    """Return whether a bearing is named, by the option or by a table. Raises ConfigError where nothing can be asked."""
+    from faultdx.errors import ConfigError
+
+    if not items:
+        raise ConfigError("nothing to diagnose: no recordings found there")
+    named = bearing is not None or any(item.declared.bearing for item in items)
+    if model is None and not named:
+        raise ConfigError(
+            "nothing to diagnose with: --model FOLDER, or --bearing NAME (and --rpm where no recording states it)"
+        )
+    return named
+
+
 def _asked(model: Path | None, bearing: str | None, *, threads: int, min_confidence: float | None) -> Model | Untrained:
     """Return what is to be asked of each record. A bearing that nobody knows is refused before any work."""
     if bearing is not None:
@@ -202,7 +211,7 @@ def _asked(model: Path | None, bearing: str | None, *, threads: int, min_confide
     if model is not None:
         from faultdx.diagnosis import load_model
 
-        return load_model(model, threads=threads, hears=bearing is not None)
+        return load_model(model, threads=threads)
     from faultdx.errors import ConfigError
     from faultdx.untrained import Untrained
 

@@ -360,7 +360,7 @@ def _provenance(d: Diagnosis, model_info: Mapping[str, Any]) -> str:
         info.pop(unread, None)
     loud = '<p class="loud">The model was scored on a leaking split.</p>\n' if text.split_leaks(split) else ""
     rest = flat(plain({"temperature": "none: not calibrated", **info}))
-    if spectral.by_spectrum(d):  # of a network nothing can be said
+    if spectral.physical(d):  # of a network nothing can be said
         first, rest = first[:3], []
     rows: Iterable[tuple[str, str]] = [*first, *rest, ("faultdx version", faultdx.__version__)]
     return _section("Provenance", loud + _table([(name.replace("_", " "), value) for name, value in rows]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from faultdx.diagnosis import Diagnosis
+from faultdx.diagnosis import PHYSICS, Diagnosis
 from faultdx.files import show
 
 # (tone, word, what) of `text.headline`, where the spectrum alone speaks and names no place.
@@ -21,6 +21,11 @@ LIMITS = (
     "Which place is damaged is only as right as the geometry and the speed that were given.",
 )
 _PLACES = {"outer_race": "outer race", "inner_race": "inner race", "ball": "rolling element", "cage": "cage"}
+
+
+def physical(diagnosis: Diagnosis) -> bool:
+    """Tell whether no network was asked, whatever became of it."""
+    return diagnosis.model.get("name") == PHYSICS
 
 
 def by_spectrum(diagnosis: Diagnosis) -> bool:
@@ -79,7 +84,11 @@ def _place(name: str) -> str:
 def rows(witness: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Return rows (name, value) of what was looked for and what was found, from the evidence's `witness`."""
     bearing = witness.get("bearing") or {}
-    out = [("bearing", _geometry(bearing)), ("its numbers are from", show(str(bearing.get("source", ""))))]
+    out = [
+        ("channel", show(str(witness.get("channel", "")))),
+        ("bearing", _geometry(bearing)),
+        ("its numbers are from", show(str(bearing.get("source", "")))),
+    ]
     hz = witness.get("speed_hz")
     if hz:
         certain = 100 * (witness.get("speed_certainty") or 0.0)

@@ -265,8 +265,8 @@ def limits(diagnosis: Diagnosis, *, model_info: Mapping[str, Any]) -> list[str]:
         said.append("No unit is declared: amplitudes are raw units, and no limit of a standard applies to them.")
     elif d.record is not None:
         said.append("No vibration zone (ISO 20816) is given: it needs velocity and the class of the machine.")
-    if by_spectrum(d):
-        return [*said, *spectral.LIMITS]
+    if spectral.physical(d):
+        return [*said, *(() if d.status in {"unusable", "error"} else spectral.LIMITS)]
     classes = [show(str(name)) for name in model_info.get("classes") or ()]
     if classes:
         more = f" and {len(classes) - _MAX_CLASSES} more" if len(classes) > _MAX_CLASSES else ""

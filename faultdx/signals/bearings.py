@@ -121,14 +121,22 @@ def catalogue() -> tuple[Bearing, ...]:
     )
 
 
+# A maker or nothing; type, series and bore; nothing, or a suffix: what begins otherwise is another bearing.
+_DESIGNATION = re.compile(
+    r"\s*(?:(?:SKF|FAG|INA|NTN|SNR|NSK|RHP|KOYO|NACHI|TIMKEN|MB|LDK|REXNORD|ZKL|NMB|SEALMASTER|DODGE)[ -]*)?"
+    r"(?P<stem>(?:NU|NJ|N|UC|UER|ER|ZA)?[- ]?[0-9]{2,5}?)"
+    r"(?:(?:2RS|2RZ|2Z|ZZ|RS|RZ|Z|DDU|LLU|VV|C[2-5])[A-Z0-9]*|[-/ .][A-Z0-9 /.,-]*)?\s*\Z"
+)
+
+
 def _plain(text: str) -> str:
     return re.sub(r"[^A-Z0-9]", "", text.upper())
 
 
 def _stem(text: str) -> str:
     """Return type, series and bore, "6205" or "NU205", without suffixes; "" where there is none."""
-    found = re.search(r"(?:NU|NJ|N|UC|UER|ER|ZA)?[- ]?\d{2,5}", text.upper())
-    return _plain(found.group()) if found else ""
+    found = _DESIGNATION.match(text.upper())
+    return _plain(found["stem"]) if found else ""
 
 
 def find_bearings(designation: str) -> tuple[Bearing, ...]:
