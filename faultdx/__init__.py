@@ -17,19 +17,24 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from faultdx.diagnosis import Diagnosis, Model, load_model
     from faultdx.errors import FaultdxError
-    from faultdx.records import Record, find_records, inspect_file, read_record
+    from faultdx.records import Record, find_records, inspect_file, read_record, read_samples
     from faultdx.signals.noise import add_noise
+    from faultdx.testimony import known_bearing
+    from faultdx.untrained import Untrained
 
 _PUBLIC = {
     "Diagnosis": "faultdx.diagnosis",
     "FaultdxError": "faultdx.errors",
     "Model": "faultdx.diagnosis",
     "Record": "faultdx.records",
+    "Untrained": "faultdx.untrained",
     "add_noise": "faultdx.signals.noise",
     "find_records": "faultdx.records",
     "inspect_file": "faultdx.records",
+    "known_bearing": "faultdx.testimony",
     "load_model": "faultdx.diagnosis",
     "read_record": "faultdx.records",
+    "read_samples": "faultdx.records",
 }
 
 __all__ = [
@@ -37,12 +42,15 @@ __all__ = [
     "FaultdxError",
     "Model",
     "Record",
+    "Untrained",
     "__version__",
     "add_noise",
     "find_records",
     "inspect_file",
+    "known_bearing",
     "load_model",
     "read_record",
+    "read_samples",
 ]
 
 

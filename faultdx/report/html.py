@@ -305,8 +305,9 @@ def _levels(record: Record) -> str:
         found = level(row)
         said = f"RMS {found.rms:.4g}, peak {found.peak:.4g} ({unit})"
         if found.rms > 0:
-            strength = "low" if found.kurtosis < 3 else "moderate" if found.kurtosis <= 6 else "strong"
-            said += f"; crest factor {found.crest_factor:.3g}; kurtosis {found.kurtosis:.3g} ({strength}; noise has 3)"
+            k = found.kurtosis
+            strength = "low" if k < 2.5 else "as noise" if k < 3.5 else "moderate" if k <= 6 else "strong"
+            said += f"; crest factor {found.crest_factor:.3g}; kurtosis {k:.3g} ({strength}; noise has 3)"
         rows.append((f"level, {name}", said if found.rms > 0 else f"{said}; the signal is flat"))
     return _table(rows)
 
