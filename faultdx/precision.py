@@ -156,7 +156,7 @@ def findings(report: Mapping[str, Any]) -> list[str]:
             least, where = min(changes)
             mean = sum(change for change, _ in changes) / len(changes)
             count = before[where]["segments"]
-            what = "int8 LOSES accuracy" if mean < 0 else "int8 keeps its accuracy"
+            what = "int8 LOSES accuracy" if mean <= -0.00005 else "int8 keeps its accuracy"
             out.append(
                 f"{what} on the {side} side: {100 * mean:+.2f} points of segments in the mean of {len(changes)} "
                 f"conditions, {100 * least:+.2f} at worst ({where}; one of its {count} segments is {100 / count:.2f})"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -112,11 +113,16 @@ def _count(standing: Standing, jobs: int, json: bool) -> None:
     if json:
         console.out(jsonlib.dumps(told))
         return
-    hours = standing.seconds_left / 3600
+    cells = len(standing.cells)
     console.out(
-        f"{told['plan']}: {told['cells']} cells, {told['finished']} finished; about {hours:.1f} hours of one thread "
-        f"are left, {hours / jobs:.1f} hours with {jobs} side by side ({told['estimate']})"
+        f"{told['plan']}: {cells} cell{'s' * (cells != 1)}, {told['finished']} finished; about "
+        f"{_long(standing.seconds_left)} of one thread are left, {_long(standing.seconds_left / jobs)} with {jobs} "
+        f"side by side ({told['estimate']})"
     )
+
+
+def _long(seconds: float) -> str:
+    return f"{seconds / 3600:.1f} hours" if seconds >= 3600 else f"{math.ceil(seconds / 60)} minutes"
 
 
 def _estimated_by(standing: Standing) -> str:
