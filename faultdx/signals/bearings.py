@@ -47,6 +47,7 @@ class Bearing:
 _CWRU = "Case Western Reserve University Bearing Data Center, page Bearing Information"
 _PADERBORN = "Lessmeier et al., PHM Society European Conference 2016, table of test bearings (Paderborn University)"
 _TYPICAL = "pitch from ISO 15 boundary dimensions; elements as in open fault-frequency calculators"
+_UNCHECKED = "its numbers were not compared with the source again: do so before relying on them"
 _CHECK = "typical, not a maker's figures: compare with the data sheet of the bearing in the machine"
 
 
@@ -62,7 +63,7 @@ def catalogue() -> tuple[Bearing, ...]:
     return (
         Bearing("6205-2RS JEM", "SKF", BearingGeometry(9, 0.3126 * inch, 1.537 * inch), "published", _CWRU),
         Bearing("6203-2RS JEM", "SKF", BearingGeometry(8, 0.2656 * inch, 1.122 * inch), "published", _CWRU),
-        Bearing("6203", "FAG", BearingGeometry(8, 6.75, 28.55), "published", _PADERBORN),
+        Bearing("6203", "FAG", BearingGeometry(8, 6.75, 28.55), "published", _PADERBORN, _UNCHECKED),
         Bearing(
             "UC204",
             "",
@@ -77,6 +78,7 @@ def catalogue() -> tuple[Bearing, ...]:
             BearingGeometry(8, 7.92, 34.55),
             "published",
             "Wang et al., IEEE Transactions on Reliability 69(1), 2020 (XJTU-SY recordings)",
+            _UNCHECKED,
         ),
         Bearing(
             "ER-10K",
@@ -98,7 +100,7 @@ def catalogue() -> tuple[Bearing, ...]:
             BearingGeometry(16, 0.331 * inch, 2.815 * inch, 15.17),
             "published",
             "Qiu, Lee, Lin & Yu, Journal of Sound and Vibration 289(4-5), 2006 (IMS recordings)",
-            "double row; 16 rollers in each",
+            f"double row; 16 rollers in each; {_UNCHECKED}",
         ),
         Bearing(
             "NICE",
@@ -106,7 +108,7 @@ def catalogue() -> tuple[Bearing, ...]:
             BearingGeometry(8, 0.235 * inch, 1.245 * inch),
             "published",
             "Bechhoefer, MFPT fault data sets, 2013",
-            "known by the name of the test bearing; it has no designation",
+            f"known by the name of the test bearing; it has no designation; {_UNCHECKED}",
         ),
         _typical("6204", 8, 7.938, 20, 47),
         _typical("6206", 9, 9.525, 30, 62),
