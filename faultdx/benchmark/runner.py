@@ -2,7 +2,7 @@
 
 OUT/benchmark.json  what this folder is     OUT/plan.toml     the plan as it was run
 OUT/cells/*.json    a result each           OUT/results.csv   all of them in one tidy table
-OUT/work/           prepared files; can be deleted at any time
+work/ of OUT        prepared files; can be deleted at any time
 """
 
 from __future__ import annotations

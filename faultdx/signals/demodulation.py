@@ -87,6 +87,25 @@ def _longer(n: int) -> int:
     return best
 
 
+def scaled(signal: npt.ArrayLike, *, sampling_rate_hz: float, fewest: int) -> npt.NDArray[np.float64]:
+    """Return one channel as float64 about its mean, at most 2 high, cut to a length that an FFT is fast at.
+
+    Raises RecordError for a signal that is no channel of `fewest` finite numbers, or an impossible rate.
+    """
+    x = np.asarray(signal)
+    if x.ndim != 1 or x.dtype.kind not in "fiub" or x.size < fewest:
+        raise RecordError(f"the signal has shape {x.shape} and type {x.dtype}; give one channel of real numbers")
+    if not (math.isfinite(sampling_rate_hz) and sampling_rate_hz > 0):
+        raise RecordError(f"a sampling rate of {sampling_rate_hz} Hz is impossible; declare the real one")
+    y = x[: good_length(x.size)].astype(np.float64)
+    scale = float(np.abs(y).max())
+    if not math.isfinite(scale):
+        raise RecordError("the signal holds values that are not finite; repair the recording or leave it out")
+    y /= scale or 1.0
+    y -= y.mean()
+    return y
+
+
 def modulations(
     signal: npt.ArrayLike, *, sampling_rate_hz: float, bands: tuple[Band, ...], up_to_hz: float
 ) -> Modulations:
@@ -98,17 +117,7 @@ def modulations(
 
     Raises RecordError for a signal that is no channel of finite numbers, or has no power in a band.
     """
-    x = np.asarray(signal)
-    if x.ndim != 1 or x.dtype.kind not in "fiub" or x.size < 16:
-        raise RecordError(f"the signal has shape {x.shape} and type {x.dtype}; give one channel of real numbers")
-    if not (math.isfinite(sampling_rate_hz) and sampling_rate_hz > 0):
-        raise RecordError(f"a sampling rate of {sampling_rate_hz} Hz is impossible; declare the real one")
-    y = x[: good_length(x.size)].astype(np.float64)
-    scale = float(np.abs(y).max())
-    if not math.isfinite(scale):
-        raise RecordError("the signal holds values that are not finite; repair the recording or leave it out")
-    y /= scale or 1.0
-    y -= y.mean()
+    y = scaled(signal, sampling_rate_hz=sampling_rate_hz, fewest=16)
     n = y.size
     spectrum = np.fft.rfft(y.astype(np.float32))
     resolution = sampling_rate_hz / n

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from faultdx.errors import ConfigError, RecordError
-from faultdx.signals.demodulation import Band
+from faultdx.signals.demodulation import Band, scaled
 from faultdx.signals.speed import good_length
 
 LEVELS = 6
@@ -41,19 +41,9 @@ def kurtogram(signal: npt.ArrayLike, *, sampling_rate_hz: float, levels: int = L
     Raises RecordError for a signal that is no channel of finite numbers or is too short, ConfigError for an
     impossible number of levels.
     """
-    x = np.asarray(signal)
     if not 1 <= levels <= 12:
         raise ConfigError(f"levels is {levels}: give a whole number from 1 to 12")
-    if x.ndim != 1 or x.dtype.kind not in "fiub" or x.size < 2 * _FEWEST:
-        raise RecordError(f"the signal has shape {x.shape} and type {x.dtype}; give one channel of real numbers")
-    if not (math.isfinite(sampling_rate_hz) and sampling_rate_hz > 0):
-        raise RecordError(f"a sampling rate of {sampling_rate_hz} Hz is impossible; declare the real one")
-    y = x[: good_length(x.size)].astype(np.float64)
-    scale = float(np.abs(y).max())
-    if not math.isfinite(scale):
-        raise RecordError("the signal holds values that are not finite; repair the recording or leave it out")
-    y /= scale or 1.0
-    y -= y.mean()
+    y = scaled(signal, sampling_rate_hz=sampling_rate_hz, fewest=2 * _FEWEST)
     spectrum = np.fft.rfft(y)
     top = spectrum.size - 1
     tiles = []
