@@ -11,8 +11,8 @@ import math
 from collections.abc import Mapping, Sequence
 
 from faultdx.files import show
-from faultdx.report.html import CSS as _BASE_CSS
-from faultdx.report.html import POLICY
+from faultdx.report.parts import CSS as _BASE_CSS
+from faultdx.report.parts import POLICY
 
 Point = tuple[float, float, float, float]  # x, value, low, high
 
