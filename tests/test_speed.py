@@ -202,3 +202,22 @@ def test_a_comb_that_is_not_certain_enough_is_not_measured() -> None:
     lines = shaky_spectrum()
     assert lines.search(24.5, 25.5, certain=0.99) == lines.search(24.5, 25.5)
     assert math.isnan(lines.search(17.0, 17.2, certain=0.99).rpm)
+
+
+@pytest.mark.parametrize("rate_hz", [4000.0, 600.0])  # of the lower one the bands end at half of it
+def test_no_band_with_a_certain_comb_is_passed_over(rate_hz: float) -> None:
+    bands = [(hz, 1.3 * hz) for hz in np.geomspace(4.0, 60.0, 9)]
+    found = passed = 0
+    for k, amplitude in enumerate((0.0, 0.1, 0.2, 0.3)):
+        y = comb(1500.0 + 20 * k, amplitude=amplitude, seconds=6.0)[:: round(RATE / rate_hz)]
+        power = hann_power(np.fft.rfft(y - y.mean()))
+        lines = Lines(power, rate_hz / y.size, up_to_hz=12.5 * 1.3 * 60.0)
+        worth = lines.promising(bands, top_order=12.5, certain=0.99)
+        for (low, high), promising in zip(bands, worth, strict=True):
+            of_it = lines.up_to(12.5 * high)
+            best = of_it.search(low, high, searches=len(bands), certain=0.99)
+            assert promising or best.certainty == 0.0
+            found += best.certainty > 0
+            passed += not promising
+    assert found >= 3
+    assert passed >= 9

@@ -114,6 +114,13 @@ def _by_blob() -> dict[str, Entry]:
     return {entry.git_blob: entry for entry in catalogue()}
 
 
+@cache
+def numbers() -> frozenset[int]:
+    """Return the numbers that the names of the catalogue's variables bear: 105 of X105_DE_time, 56 of X056_DE_time."""
+    named = (VARIABLE_NAME.match(name) for entry in catalogue() for name in entry.variables)
+    return frozenset(entry.number for entry in catalogue()) | {int(m["number"]) for m in named if m}
+
+
 def find(blob_id: str) -> Entry | None:
     """Return the entry whose file has exactly the bytes of this git blob id, or None."""
     return _by_blob().get(blob_id)

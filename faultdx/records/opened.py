@@ -71,11 +71,14 @@ class Opened:
         return self._found
 
     def _look_up(self) -> tuple[Entry | None, bool]:
+        # no other file can be in the catalogue, and a digest of 3 MB costs as much as reading them
         signals = [m for v in self.contents.variables if (m := SIGNAL_NAME.match(v.name))]
-        if not signals:  # no other file can be in the catalogue, and a digest of 3 MB costs as much as reading them
+        if not signals:
             return None, False
         from faultdx.records import cwru
 
+        if not any(int(m["number"]) in cwru.numbers() for m in signals):
+            return None, False
         if (entry := cwru.find(blob_id(self._whole()))) is not None:
             return entry, True
         rpms = stated_rpms(self.contents, cwru_record=f"X{signals[0]['number']}")

@@ -66,9 +66,14 @@ def read_samples(item: Item) -> npt.NDArray[np.float32]:
         raise
 
 
-def record_of(opened: Opened, item: Item) -> Record:
-    """Return the Record of an opened file, with what `item` declares of it. Raises RecordError."""
-    meaning = understand(opened, item)
+def record_of(opened: Opened, item: Item, *, meaning: Meaning | None = None) -> Record:
+    """Return the Record of an opened file, with what `item` declares of it.
+
+    meaning : what `understand` tells of it, where that was asked already
+
+    Raises RecordError.
+    """
+    meaning = understand(opened, item) if meaning is None else meaning
     channels = choose(meaning, item.flags.channels or item.declared.channels, name=opened.path)
     rate, rate_notes = sampling_rate(opened, meaning, item)
     facts = settle(opened, meaning, channels, item)

@@ -263,8 +263,11 @@ def _elsewhere(
     bands = [*itertools.pairwise(edges), *zip(1 / edges[1:], 1 / edges[:-1], strict=True)]
     best: dict[bool, Speed] = {False: NOTHING, True: NOTHING}
     lines = Lines(power, bin_hz, up_to_hz=_TOP_ORDER * hz * _WIDEST)
-    for low, high in bands:
-        found = lines.up_to(_TOP_ORDER * hz * high).search(hz * low, hz * high, searches=2 * _BANDS, certain=_SURE)
+    in_hz = [(hz * low, hz * high) for low, high in bands]
+    for (low, high), worth in zip(in_hz, lines.promising(in_hz, top_order=_TOP_ORDER, certain=_SURE), strict=True):
+        if not worth:
+            continue
+        found = lines.up_to(_TOP_ORDER * high).search(low, high, searches=2 * _BANDS, certain=_SURE)
         fast = found.rpm > _BEARING * hz * 60.0
         if found.certainty >= _SURE and found.evidence > best[fast].evidence:
             multiples = [found.rpm / 60.0 / mains for mains in mains_hz]

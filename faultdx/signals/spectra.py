@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +29,8 @@ _WINDOWS: dict[str, tuple[float, ...]] = {
     "blackman": (0.42, 0.5, 0.08),
     "flattop": (0.21557895, 0.41663158, 0.277263158, 0.083578947, 0.006947368),
 }
+_PIECE = 1 << 13  # samples worked on at a time: in the cache
+_SMALLEST, _LARGEST = 1e-60, 1e60
 _BATCH_SAMPLES = 1 << 20  # blocks are transformed in batches of about 8 MB, so that an hour of signal fits in memory
 
 
@@ -47,16 +50,25 @@ class Level:
     kurtosis: float
 
 
-def _channel(x: npt.ArrayLike) -> Float64Array:
-    """Return `x` as float64, shape (samples,); RecordError for what has no spectrum."""
+def _real_channel(x: npt.ArrayLike) -> npt.NDArray[Any]:
+    """Return `x` as it is, shape (samples,); RecordError for what holds no real numbers."""
     array = np.asarray(x)
     if array.dtype.kind not in "fiub":
         raise RecordError(f"the signal holds {array.dtype} values, not real numbers; give a real signal")
-    signal = array.astype(np.float64)
-    if signal.ndim != 1 or signal.size == 0:
-        raise RecordError(f"the signal has shape {signal.shape}, not (samples,); give one channel with samples")
+    if array.ndim != 1 or array.size == 0:
+        raise RecordError(f"the signal has shape {array.shape}, not (samples,); give one channel with samples")
+    return array
+
+
+def _not_finite() -> RecordError:
+    return RecordError("the signal holds values that are not finite; repair the recording or leave it out")
+
+
+def _channel(x: npt.ArrayLike) -> Float64Array:
+    """Return `x` as float64, shape (samples,); RecordError for what has no spectrum."""
+    signal = _real_channel(x).astype(np.float64)
     if not np.isfinite(signal).all():
-        raise RecordError("the signal holds values that are not finite; repair the recording or leave it out")
+        raise _not_finite()
     return signal
 
 
@@ -222,15 +234,26 @@ def level(x: npt.ArrayLike) -> Level:
     Kurtosis is the plain one, neither bias-corrected nor excess. Raises RecordError for an empty, complex or
     non-finite signal.
     """
-    signal = _channel(x)
-    scale = max(float(signal.max()), -float(signal.min()))
+    signal = _real_channel(x)
+    low, high = float(signal.min()), float(signal.max())
+    if not (math.isfinite(low) and math.isfinite(high)):  # a NaN is the minimum and the maximum of what it is in
+        raise _not_finite()
+    scale = max(high, -low)
     if scale == 0:
         return Level(0.0, 0.0, math.nan, math.nan)
-    y = signal / scale  # so that no fourth power overflows
-    y -= y.mean()
-    peak = max(float(y.max()), -float(y.min()))
-    y *= y
-    rms = float(np.sqrt(y.mean()))
-    if peak <= 1e-13:  # what is left of a constant is rounding
+    if not _SMALLEST < scale < _LARGEST:  # or a fourth power leaves the range of float64
+        signal, low, high = signal / scale, low / scale, high / scale
+    else:
+        scale = 1.0
+    mean = float(signal.mean(dtype=np.float64))
+    second = fourth = 0.0
+    for at in range(0, signal.size, _PIECE):
+        y = signal[at : at + _PIECE].astype(np.float64)
+        y -= mean
+        second += float(np.dot(y, y))
+        y *= y
+        fourth += float(np.dot(y, y))
+    rms, peak = math.sqrt(second / signal.size), max(high - mean, mean - low)
+    if peak <= 1e-13 * max(high, -low):  # what is left of a constant is rounding
         return Level(0.0, 0.0, math.nan, math.nan)
-    return Level(rms * scale, peak * scale, peak / rms, float(np.dot(y, y)) / y.size / rms**4)
+    return Level(rms * scale, peak * scale, peak / rms, fourth / signal.size / rms**4)

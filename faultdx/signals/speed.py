@@ -17,7 +17,9 @@ is what is left to 1. In a spectrum full of lines a comb means little, and so it
 from __future__ import annotations
 
 import copy
+import itertools
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -123,21 +125,62 @@ class Lines:
 
     def up_to(self, up_to_hz: float) -> Lines:
         """Return the lines up to `up_to_hz` alone, to be weighed against their own surroundings."""
-        lines = copy.copy(self)
-        end = int(min(up_to_hz / self.bin_hz + 2, self.score.size))
-        if (end - 1) // self.width < 2:
-            end = 0
+        lines, end = copy.copy(self), self._end(up_to_hz)
         for name in ("power", "level_db", "score", "steps"):
             setattr(lines, name, getattr(self, name)[:end])
         if end:
             lines._weigh()
         return lines
 
+    def _end(self, up_to_hz: float) -> int:
+        """Return how many bins there are up to `up_to_hz`; 0 where they are too few for a floor."""
+        end = int(min(up_to_hz / self.bin_hz + 2, self.score.size))
+        return end if (end - 1) // self.width >= 2 else 0
+
+    def _rates(self, low_hz: float, high_hz: float, orders: npt.NDArray[np.int64], top: int) -> Array:
+        """Return the rates to be tried of a comb, the highest of whose bins is `top`, shape (rates,)."""
+        low_hz = max(low_hz, _SLOWEST_HZ)
+        high_hz = min(high_hz, top * self.bin_hz / 2)  # a comb has two lines or more
+        step = self.bin_hz / orders[-1]
+        count = int(min((high_hz - low_hz) / step + 1, _GRID)) if high_hz >= low_hz and top >= 2 else 0
+        return np.asarray(low_hz + step * np.arange(count))
+
     def _weigh(self) -> None:
         """Take the moment generating function of the scores, at each of `_TILTS`."""
         steps = self.steps[int(_SLOWEST_HZ / self.bin_hz) :]
         share = np.bincount(steps, minlength=int(CEILING_DB) + 1) / max(steps.size, 1)
         self.log_mgf = np.log(share @ _TILTED)
+
+    def promising(self, bands: Sequence[tuple[float, float]], *, top_order: float, certain: float) -> list[bool]:
+        """Return of each band, (low_hz, high_hz), whether `search` may find a comb in it that is as certain as that.
+
+        As `self.up_to(top_order * high_hz).search(low_hz, high_hz, searches=len(bands), certain=certain)` would for
+        each band, of `HARMONICS` lines, in one go: most spectra have a comb in none of them.
+        """
+        orders = _orders(HARMONICS, 0)
+        ends = [self._end(top_order * high) for _, high in bands]
+        grids = [self._rates(low, high, orders, end - 1) for (low, high), end in zip(bands, ends, strict=True)]
+        found = [grid.size > 0 for grid in grids]
+        whole = [
+            i for i, grid in enumerate(grids) if grid.size and round(orders[-1] * grid[-1] / self.bin_hz) < ends[i]
+        ]
+        if not whole:
+            return found
+        starts = np.cumsum([0, *(grids[i].size for i in whole[:-1])])
+        place = np.multiply.outer(orders / self.bin_hz, np.concatenate([grids[i] for i in whole]))
+        score = self.score[np.rint(place, out=place).astype(np.intp)].sum(axis=0)
+        most = np.maximum.reduceat(score, starts)
+        begin = int(_SLOWEST_HZ / self.bin_hz)
+        cuts = sorted({begin, *(max(ends[i], begin) for i in whole)})
+        counts = {begin: np.zeros(int(CEILING_DB) + 1)}
+        for low, high in itertools.pairwise(cuts):
+            counts[high] = counts[low] + np.bincount(self.steps[low:high], minlength=int(CEILING_DB) + 1)
+        share = np.array([counts[max(ends[i], begin)] / max(ends[i] - begin, 1) for i in whole])
+        bound = (_TILTS * most[:, None] - HARMONICS * np.log(share @ _TILTED)).max(axis=1)
+        for i, exponent in zip(whole, bound.tolist(), strict=True):
+            evidence = max(exponent - math.log(len(bands) * grids[i].size), 0.0)
+            found[i] = -math.expm1(-evidence) >= certain * (1 - 1e-9)  # rounding must not hide what `search` would find
+        return found
 
     def search(
         self,
@@ -155,15 +198,12 @@ class Lines:
         searches : how many like this one are made for one answer, each of which may be misled by chance
         certain : a comb that is less certain than this is not worth measuring: NOTHING is returned
         """
-        low_hz = max(low_hz, _SLOWEST_HZ)
         orders = _orders(harmonics, skip)
         top = self.score.size - 1
-        high_hz = min(high_hz, top * self.bin_hz / 2)  # a comb has two lines or more
-        step = self.bin_hz / orders[-1]
-        count = int(min((high_hz - low_hz) / step + 1, _GRID)) if high_hz >= low_hz else 0
-        if count < 1 or top < 2:
+        rates = self._rates(low_hz, high_hz, orders, top)
+        count = rates.size
+        if not count:
             return NOTHING
-        rates = low_hz + step * np.arange(count)
         bins = np.rint((orders / self.bin_hz)[:, None] * rates).astype(np.int64)  # long rows: numpy sums them fast
         inside = bins <= top
         if bins[-1, -1] <= top:
