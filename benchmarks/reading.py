@@ -11,6 +11,9 @@ and every bound. Minimum, median, maximum of each, and the median of the ratios 
   variable_names=[name])[name]`, against the same array as stored from us, and against `read_samples(path)`, which also
   finds the channel, makes it float32 and checks that it is finite, not constant and not absurd. No digest is taken.
 
+The floor, beside the first table: `open(path, "rb", buffering=0).read()`, the file's bytes and nothing done with them;
+as a whole process, `import numpy` and that. A reader that copies the file's bytes cannot take less.
+
 Three ways: again and again in one process, whose memory is used again; the first large file of a fresh process, as in a
 shell loop (imports and a tiny file before it are not counted), where the operating system has to give the memory; and
 the whole process from its start to its end, imports counted.
@@ -54,8 +57,9 @@ WHOLE = {
     "our_signal": "import sys, faultdx.records.reading as r; "
     "[v.load() for v in r.open_item(sys.argv[1]).contents.variables if v.name == sys.argv[2]]",
     "our_samples": "import sys, faultdx.records as r; r.read_samples(sys.argv[1])",
+    "floor": "import sys, numpy; open(sys.argv[1], 'rb', buffering=0).read()",
 }
-EVERYTHING = ("scipys", "ours")
+EVERYTHING = ("scipys", "ours", "floor")
 SIGNAL = ("scipys_signal", "scipys_named", "our_signal", "our_samples")
 
 
@@ -71,6 +75,12 @@ def scipys(path: str) -> dict[str, Any]:
     from scipy.io import loadmat
 
     return {k: v for k, v in loadmat(path).items() if not k.startswith("__")}
+
+
+def floor(path: str) -> Any:
+    """Read the bytes, and do nothing with them."""
+    with Path(path).open("rb", buffering=0) as file:
+        return file.read()
 
 
 def scipys_signal(path: str) -> Any:
@@ -104,7 +114,7 @@ def our_samples(path: str) -> Any:
 
 
 WORKS: dict[str, Callable[[str], Any]] = {
-    work.__name__: work for work in (scipys, ours, scipys_signal, scipys_named, our_signal, our_samples)
+    work.__name__: work for work in (scipys, ours, floor, scipys_signal, scipys_named, our_signal, our_samples)
 }
 
 
@@ -163,7 +173,7 @@ def row(title: str, path: str, times: dict[str, list[float]], base: str) -> str:
     size = f"{Path(path).stat().st_size / 1e6:.1f}"
     cells = [f"{min(t):.2f}, {statistics.median(t):.2f}, {max(t):.2f}" for t in times.values()]
     for name, found in times.items():
-        if name.startswith("our"):
+        if name.startswith("our") or name == "floor":
             ratio = statistics.median(x / y for x, y in zip(times[base], found, strict=True))
             cells.append(f"{ratio:.1f}")
     return f"| {title} | {size} | {' | '.join(cells)} |"
@@ -173,7 +183,8 @@ def tables(files: list[tuple[str, str]], tiny: str, runs: int) -> None:
     """Measure and print, table by table."""
     few = max(runs // 5, 5)
     heads = (
-        "| every variable | MB | loadmat, ms (min, median, max) | faultdx | loadmat / faultdx |\n|---|---|---|---|---|",
+        "| every variable | MB | loadmat, ms (min, median, max) | faultdx | the bytes alone "
+        "| loadmat / faultdx | loadmat / the bytes alone |\n" + "|---" * 7 + "|",
         "| the drive-end signal | MB | loadmat(path)[name], ms (min, median, max) | loadmat(variable_names=) "
         "| faultdx, as stored | faultdx, read_samples | first / third | first / fourth |\n" + "|---" * 8 + "|",
     )
