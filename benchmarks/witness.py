@@ -4,7 +4,8 @@
 
 PART is one or more of `cwru`, `graded`, `speeds`, `uestc`, `gearbox`, `simulated`, `severity`, `drift`, `worse` and
 `cost`; all but uestc and gearbox where none is named. Protocol, fixed before tuning (docs/witness.md): thresholds were
-set on CWRU drive end at 12 kHz (channel DE) and on simulated scenes of seeds 5, 7 and 11; everything else is reported only.
+set on CWRU drive end at 12 kHz (channel DE) and on simulated scenes of seeds 5, 7 and 11; everything else is
+reported only.
 
 * One record, one verdict. The pieces of one UESTC recording are joined; single pieces are shown apart.
 * Speeds are given as the file or the catalogue has them, and 5 % too high and too low; UESTC and the gearbox get their
