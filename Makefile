@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test gateway check format docs bench clean
+.PHONY: help install demo test gateway check format docs bench torture clean
 
 help:
 	@echo "make install   create .venv with everything a developer needs"
@@ -17,6 +17,7 @@ help:
 	@echo "make format    format and fix the code"
 	@echo "make docs      generate docs/cli.md from the command line"
 	@echo "make bench     measure what docs/benchmarks.md states (needs the real recordings; half an hour)"
+	@echo "make torture   fail every call to the disk, kill at 500 moments, lie in 20 000 files (docs/reliability.md; hours)"
 	@echo "make clean     remove .venv, caches and the demo's output"
 
 install: $(STAMP)
@@ -57,6 +58,17 @@ docs: install
 bench: install
 	$(BIN)/python benchmarks/cwru_time.py
 	$(BIN)/python benchmarks/start_up.py
+
+# What `make test` takes a sample of. Each prints a table and ends with 1 where it finds something.
+torture: install
+	$(BIN)/python -m tests.torture.faults --most 12
+	$(BIN)/python -m tests.torture.faults --full-disks
+	$(BIN)/python -m tests.torture.kills --points 500
+	$(BIN)/python -m tests.torture.kills --points 60 --signal TERM
+	$(BIN)/python -m tests.torture.same
+	$(BIN)/python -m tests.torture.matrix
+	$(BIN)/python -m tests.torture.mutants --count 10000 --only prepared,model
+	$(BIN)/python -m tests.torture.mutants --count 400
 
 clean:
 	rm -rf $(VENV) $(GATEWAY) demo build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-import importlib
 import json
 import math
 import os
@@ -38,13 +37,12 @@ from faultdx.familiarity_fit import fit, tolerance_factor
 from faultdx.inference import Network
 from faultdx.records import read_record
 from faultdx.records.record import Record
+from faultdx.signals import corruptions
 from faultdx.signals.noise import KINDS, add_noise
 from faultdx.signals.quality import assess, fired
 from faultdx.signals.resampling import resample
 
 HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent / "tests"))
-corruptions = importlib.import_module("corruptions")
 DATA = Path(os.environ.get("FAULTDX_REAL_DATA", HERE.parent.parent / "shared" / "data"))
 LOADS = ("0 HP", "1 HP", "2 HP", "3 HP")
 METHODS = ("familiarity", "statistics", "features", "softmax", "energy")
@@ -215,6 +213,7 @@ def spoilt(judges: list[Judge], data: Path, seed: int) -> None:
     status: dict[str, Counter[str]] = defaultdict(Counter)
     by_method: dict[str, list[Judged]] = defaultdict(list)
     healthy: list[str] = []
+    by_check: Counter[str] = Counter()
     for judge in judges:
         for label, record in judge.records(data / "cwru"):
             own = {
@@ -232,13 +231,19 @@ def spoilt(judges: list[Judge], data: Path, seed: int) -> None:
                     if word == "diagnosed":
                         word = "fault with a warning" if got.found.fault and warned else "nothing"
                     status[kind][word] += 1
+                    flagged_too = word in ("unusable", "unfamiliar")
+                    flagged_too |= bool(got.found.familiarity and got.found.familiarity.get("flagged"))
+                    by_check[kind] += flagged_too
                     by_method[kind].append(got)
     words = ("unusable", "unfamiliar", "undecided", "fault with a warning", "nothing")
-    print(f"| kind | flagged % | {' | '.join(words)} |\n|---|---|{'---|' * len(words)}")
+    print(f"| kind | flagged % | unusable or unfamiliar % | {' | '.join(words)} |\n|---|---|---|{'---|' * len(words)}")
     for kind, n in {**status, "all": sum(status.values(), Counter())}.items():
         total = sum(n.values())
         cells = " | ".join(f"{100 * n[w] / total:.1f}" for w in words)
-        print(f"| {kind} | {100 * (n['unusable'] + n['unfamiliar']) / total:.1f} | {cells} |")
+        marked = sum(by_check.values()) if kind == "all" else by_check[kind]
+        print(
+            f"| {kind} | {100 * marked / total:.1f} | {100 * (n['unusable'] + n['unfamiliar']) / total:.1f} | {cells} |"
+        )
     print(f"\ncalled healthy: {len(healthy)} of {sum(sum(n.values()) for n in status.values())}", *healthy, sep="; ")
     print(f"\nOf those that the signal checks let pass, flagged:\n\n{head('kind')}")
     for kind, judged in by_method.items():

@@ -28,6 +28,8 @@ from faultdx.networks.drsn import Network, build
 class Plain(torch.nn.Module):
     """The network as it is trained."""
 
+    outputs = ("logits", "features")
+
     def __init__(self, network: Network) -> None:
         super().__init__()
         self.network = network

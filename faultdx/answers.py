@@ -20,6 +20,8 @@ from faultdx.mapping.names import Name, not_seen
 from faultdx.records.table import Item
 
 if TYPE_CHECKING:
+    from faultdx.baseline import Baseline
+    from faultdx.report.index import Listed
     from faultdx.report.row import Row
     from faultdx.untrained import Untrained
 
@@ -31,7 +33,7 @@ class Wanted:
     """What an Answer should hold, and how the model is to be asked.
 
     line, json, cells, row, page : the line for a person, the JSON of the schema, the cells of a table, the Row of the
-    history, the HTML report
+    history, the HTML report, with its row of the list; trend : the report has a place for the trend
     min_confidence, quality : as in `Model.diagnose`; fail_on : results that count as reached
     """
 
@@ -43,6 +45,7 @@ class Wanted:
     cells: bool = False
     row: bool = False
     page: bool = False
+    trend: bool = False
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,7 @@ class Answer:
     warnings: tuple[str, ...] = ()
     row: Row | None = None
     page: bytes | None = None
+    listed: Listed | None = None
     unseen_on: str = ""
 
 
@@ -102,6 +106,7 @@ class Answerer:
 
     model : a folder that the other process can open, or its bytes, or what needs none; digest : what it has to be
     folder : the working folder that names are relative to, where it may be another one; None: it is this one
+    baseline : what a model from a folder is to compare with; what has no folder has its own
     """
 
     def __init__(
@@ -113,7 +118,9 @@ class Answerer:
         threads: int = 1,
         folder: str | None = None,
         hears: bool = False,
+        baseline: Baseline | None = None,
     ) -> None:
+        self._baseline = baseline
         self._source, self._wanted, self._digest = model, wanted, digest
         self._threads, self._folder, self._hears = threads, folder, hears
         self._loaded: Model | Untrained | None = None
@@ -146,6 +153,7 @@ class Answerer:
         if found.digest != self._digest:
             name = self._source.name if isinstance(self._source, Packed) else show(self._source)
             raise ModelError(f"{name}: the model changed while it was used: run this again")
+        found.baseline = self._baseline
         self._loaded = found
 
     def __call__(self, item: Item) -> Answer:
@@ -172,20 +180,23 @@ def answer_of(found: Diagnosis, item: Item, model: Model | Untrained, wanted: Wa
     from faultdx.report.document import to_json
     from faultdx.report.text import asides, one_line, table_rows
 
+    if wanted.page and isinstance(model, Model):  # nobody else looks at why
+        found = model.explained(found)
     complaint = None
     if found.error is not None:
         complaint = f"faultdx: error: {found.error['message']}"
     elif found.status == "unusable":
         complaint = f"faultdx: {one_line(found)}"
-    row, page = None, None
+    row, page, listed = None, None, None
     if wanted.row:
         from faultdx.report.row import row_of
 
         row = row_of(found, item, healthy=tuple(model.info["healthy"]), min_confidence=wanted.min_confidence)
     if wanted.page:
-        from faultdx.report.html import render
+        from faultdx.report import html, index
 
-        page = render(found, model_info=dict(model.info) | model.summary).encode("utf-8")
+        page = html.render(found, model_info=dict(model.info) | model.summary, trend=wanted.trend).encode("utf-8")
+        listed = index.listed(found)
     return Answer(
         sha256="" if found.status == "error" else found.sha256,
         reached=reached(found, set(wanted.fail_on) - {"never"}),
@@ -197,6 +208,7 @@ def answer_of(found: Diagnosis, item: Item, model: Model | Untrained, wanted: Wa
         warnings=(*asides(found), *found.warnings) if wanted.cells else (),
         row=row,
         page=page,
+        listed=listed,
     )
 
 

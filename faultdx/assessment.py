@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import tomllib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,15 @@ import numpy as np
 
 from faultdx import __version__, scoring
 from faultdx.dataset import Prepared, open_prepared
-from faultdx.errors import ConfigError, DatasetError
+from faultdx.errors import ConfigError, DatasetError, ModelError
+from faultdx.estrangement import SPOILT, examine
 from faultdx.evaluation import calibration_conditions, conditions_of, logits_under
 from faultdx.files import show
 from faultdx.inference import Network, model_folder
+from faultdx.intake import read_file
+from faultdx.journal import Journal
 from faultdx.provenance import Honesty, default_side, honesty, rows_of, seen_in
+from faultdx.recollection import Memory, RememberingModel
 from faultdx.signals.noise import KINDS
 from faultdx.tallies import BY, UNITS, Layout, entry, groups_of, layout_of, score_logits, table_of
 from faultdx.voting import fit_temperature
@@ -42,7 +47,9 @@ class Question:
         nothing where the file holds noise of its own
     by : breakdowns of the accuracy; (): the grade and the condition, where they are known
     unit : what the intervals take for independent: "record" or "specimen"
-    seed : of the noise and of the bootstrap
+    seed : of the noise and of the bootstrap, and of what is spoilt
+    spoilt : of how many records spoilt copies are made, to see whether they are noticed: one of each of 13 kinds
+    foreign : a prepared file, or records, of a rig that the model has not seen, to see whether that is noticed
     """
 
     side: str = ""
@@ -51,6 +58,8 @@ class Question:
     by: tuple[str, ...] = ()
     unit: str = "record"
     seed: int = 0
+    spoilt: int = SPOILT
+    foreign: str | Path | None = None
 
     def __post_init__(self) -> None:
         found = [f"side {self.side!r}: one of test, val, all"] if self.side not in ("", "test", "val", "all") else []
@@ -58,6 +67,7 @@ class Question:
         found += [f"snr {s:g} must be within -60 to 100 dB" for s in self.snr_db if not -60 <= s <= 100]
         found += [f"by {name!r}: one of {', '.join(BY)}" for name in self.by if name not in BY]
         found += [f"resample {self.unit!r}: one of {', '.join(UNITS)}"] if self.unit not in UNITS else []
+        found += [f"spoilt {self.spoilt}: 0 to 1000 records"] if not 0 <= self.spoilt <= 1000 else []
         found += ["noise needs an SNR"] if self.noise and not self.snr_db else []
         if found:
             raise ConfigError("; ".join(found))
@@ -87,8 +97,10 @@ def top_folder(run: str | Path) -> Path:
 def training_file(run: str | Path) -> Path | None:
     """Return the prepared file that the run's config.toml names; None where it names none."""
     try:
-        named = tomllib.loads((top_folder(run) / "config.toml").read_text("utf-8"))["train"]["dataset"]
-    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        path = top_folder(run) / "config.toml"
+        data = read_file(path, limit_bytes=1 << 20, kind=ModelError, cure="name the data")
+        named = tomllib.loads(data.decode("utf-8"))["train"]["dataset"]
+    except (ModelError, ValueError, LookupError, TypeError, RecursionError):
         return None
     return Path(named) if isinstance(named, str) and named else None
 
@@ -100,10 +112,12 @@ def evaluate(
     question: Question | None = None,
     threads: int = 1,
     progress: Progress = lambda _what, _done, _total: None,
+    journal: Journal | None = None,
 ) -> dict[str, Any]:
     """Return the evaluation of a run, or of the runs in a folder: plain JSON values (faultdx/schema/evaluation-1.json).
 
     data : a prepared file; by default the one that it was trained on
+    journal : what an interrupted evaluation has finished (`faultdx.journal.kept`), which changes nothing in this one
 
     Raises ModelError, DatasetError, ConfigError.
     """
@@ -128,7 +142,7 @@ def evaluate(
         seen = None if same else seen_in(known, digest)
         side = q.side or default_side(prepared, seen, same_file=same)
         told = honesty(prepared, side, seen, same_file=same)
-        return _evaluation(prepared, side, told, runs, networks, q, progress)
+        return _evaluation(prepared, side, told, runs, networks, q, progress, journal)
 
 
 def _evaluation(
@@ -139,6 +153,7 @@ def _evaluation(
     networks: Sequence[Network],
     q: Question,
     progress: Progress,
+    journal: Journal | None,
 ) -> dict[str, Any]:
     noise, rows = (KINDS if q.noise is None else q.noise), rows_of(prepared, side)
     conditions = conditions_of(prepared, rows, noise=noise, snr_db=q.snr_db)
@@ -149,11 +164,25 @@ def _evaluation(
     first = networks[0]
     layouts = [layout_of(prepared, c, first.classes, table, unit=q.unit) for c in conditions]
     healthy = np.array([name in first.info["healthy"] for name in first.classes])
+    logits_bytes = 4 * len(first.classes) * len(networks) * sum(len(c.rows) for c in conditions)
+    memory = Memory(journal, logits_bytes=logits_bytes)
+    known = examine(
+        [RememberingModel(network, memory) for network in networks],
+        prepared,
+        rows,
+        foreign=q.foreign,
+        spoilt=q.spoilt,
+        seed=q.seed,
+        progress=_named(progress, "familiarity"),
+    )
     scored, temperatures, source = [], [], ""
     for i, network in enumerate(networks):
-        t, source = _temperature(network, prepared, noise, q, same_file=told.same_file)
+        t, source = _temperature(network, prepared, noise, q, memory, same_file=told.same_file)
         what = f"scoring: run {i + 1} of {len(runs)}" if len(runs) > 1 else "scoring"
-        found = logits_under(network, prepared, conditions, seed=q.seed, progress=_named(progress, what))
+        found = logits_under(
+            network, prepared, conditions, seed=q.seed, progress=_named(progress, what),
+            known=memory.logits(network, prepared, seed=q.seed),
+        )  # fmt: skip
         scored.append(
             [
                 score_logits(z, layout, temperature=t, healthy=healthy, groups=groups)
@@ -164,7 +193,9 @@ def _evaluation(
     entries = []
     for i, (condition, layout) in enumerate(zip(conditions, layouts, strict=True)):
         mine = [each[i] for each in scored]
-        entries.append(entry(condition, layout, mine, classes=first.classes, groups=groups, seed=q.seed))
+        work = partial(entry, condition, layout, mine, classes=first.classes, groups=groups, seed=q.seed)
+        rests_on = [[n.digest for n in networks], temperatures, prepared.digest, side, asdict(q), condition.name]
+        entries.append(memory.plain(["figures", *rests_on], work))
         progress("intervals", i + 1, len(conditions))
     return {
         "schema": SCHEMA,
@@ -201,6 +232,7 @@ def _evaluation(
             "temperature_from": source,
         },
         "conditions": entries,
+        "familiarity": known,
     }
 
 
@@ -254,7 +286,7 @@ def _check_fit(prepared: Prepared, network: Network) -> None:
 
 
 def _temperature(
-    network: Network, prepared: Prepared, noise: Sequence[str], q: Question, *, same_file: bool
+    network: Network, prepared: Prepared, noise: Sequence[str], q: Question, memory: Memory, *, same_file: bool
 ) -> tuple[float, str]:
     """Return the temperature and where it comes from."""
     rows = prepared.rows("val")
@@ -263,7 +295,9 @@ def _temperature(
     if not rows.size:
         return network.temperature, "the model's own: the file has no validation segments"
     conditions = calibration_conditions(prepared, rows, noise=noise, snr_db=q.snr_db)
-    z = np.concatenate(logits_under(network, prepared, conditions, seed=q.seed + _CALIBRATION_SEED))
+    seed = q.seed + _CALIBRATION_SEED
+    known = memory.logits(network, prepared, seed=seed)
+    z = np.concatenate(logits_under(network, prepared, conditions, seed=seed, known=known))
     label = np.concatenate([prepared.label[c.rows] for c in conditions])
     to_model = np.array([network.classes.index(name) for name in prepared.classes])
     under = "with the noise of the file" if prepared.has_noise else f"clean and under {', '.join(noise) or 'no noise'}"
@@ -298,8 +332,9 @@ def _inside(network: Network, key: str, name: str) -> str:
 
 def _run(folder: Path, network: Network, temperature: float) -> dict[str, Any]:
     try:
-        seed = json.loads((top_folder(folder) / "run.json").read_text("utf-8"))["seed"]
-    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        path = top_folder(folder) / "run.json"
+        seed = json.loads(read_file(path, limit_bytes=1 << 24, kind=ModelError, cure="train it again"))["seed"]
+    except (ModelError, ValueError, LookupError, TypeError, RecursionError):
         seed = None
     return {
         "path": show(folder),

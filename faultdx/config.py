@@ -7,14 +7,15 @@ import types
 import typing
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
-from pathlib import Path
 from typing import Any, TypeVar
 
 from faultdx.errors import ConfigError
 from faultdx.files import show
+from faultdx.intake import read_file
 from faultdx.signals.noise import KINDS
 from faultdx.signals.segments import NORMALIZATIONS
 
+_MOST_BYTES = 1 << 20  # of a configuration
 QUALITY = ("refuse", "warn", "off")  # what a signal that fails a check gets
 SPLITS = ("auto", "time", "condition", "specimen", "random")
 
@@ -285,11 +286,10 @@ def load(
 def _section(file: str | os.PathLike[str], section: str) -> Mapping[str, Any]:
     import tomllib
 
+    data = read_file(file, limit_bytes=_MOST_BYTES, kind=ConfigError, cure="name a TOML file")
     try:
-        content = tomllib.loads(Path(file).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"{show(file)}: cannot be read: {os.strerror(error.errno or 0).lower()}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        content = tomllib.loads(data.decode("utf-8"))
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"{show(file)}: is not a TOML file: {error}") from error
     known = {"prepare", "train"}
     unknown = [name for name in content if name not in known]

@@ -63,6 +63,7 @@ class Known:
     condition: str | None
     asset: str | None
     unit: str | None
+    bearing: str | None
     rpm: float | None
     source_rate_hz: float
     samples: int
@@ -125,7 +126,7 @@ def learn(item: Item, *, labels: str, quality: str, folder: str | None = None) -
     name = Name(item.path, folder)
     far = replace(item, path=name.absolute)
     try:
-        state = _state(far.path)
+        state = state_of(far.path)
         record = read_item(far)
         seen = Seen(record.sha256, record_key(record), record.sampling_rate_hz, state)
         return _known(replace(record, path=item.path), seen, labels, quality)
@@ -164,6 +165,7 @@ def _known(record: Record, seen: Seen, labels: str, quality: str) -> Known:
         condition=record.condition,
         asset=record.asset,
         unit=record.unit,
+        bearing=record.details.get("bearing"),
         rpm=record.rpm,
         source_rate_hz=record.sampling_rate_hz,
         samples=record.signal.shape[1],
@@ -178,7 +180,7 @@ def _field(record: Record, name: str) -> str | None:
     return str(value) if value else None
 
 
-def _state(path: str) -> tuple[int, ...]:
+def state_of(path: str) -> tuple[int, ...]:
     """Return what changes with a file: its place, its size, and the times of its last changes."""
     try:
         s = os.stat(locate(path).file)  # noqa: PTH116 - Path raises on long names
@@ -204,9 +206,9 @@ def _signal_again(item: Item, seen: Seen) -> npt.NDArray[np.float32] | None:
 
     A file whose state is the same before and after has the bytes that it had, so that no digest is worked out again.
     """
-    if seen.state and _state(item.path) == seen.state:
+    if seen.state and state_of(item.path) == seen.state:
         signal = read_samples(item)
-        if _state(item.path) == seen.state:
+        if state_of(item.path) == seen.state:
             return signal
     record = read_item(item)
     return record.signal if (record.sha256, record.sampling_rate_hz) == (seen.sha256, seen.rate_hz) else None

@@ -15,8 +15,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,16 +29,17 @@ from faultdx import __version__
 from faultdx.errors import DatasetError, OutputError
 from faultdx.files import check_space, replacing, show
 from faultdx.signals.noise import KINDS
+from faultdx.sink import Sink
 from faultdx.splits import NAMES
+from faultdx.surveying import NUMBER_COLUMNS, ForeignError, Samples, Survey, digest_text, opened
 
 SCHEMA = "faultdx.prepared/1"
 _CHUNK_BYTES = 1 << 17  # small enough for a shuffled read of single segments, large enough to stream
 
-# What h5py and numpy raise on a damaged or foreign file: seen by flipping bytes all over one.
-_UNREADABLE = (LookupError, ArithmeticError, AttributeError, ValueError, TypeError, OSError, RuntimeError)
+# What attributes of another kind lead to: seen by flipping bytes all over a file.
+_UNREADABLE = (LookupError, ArithmeticError, AttributeError, ValueError, TypeError, RecursionError)
 
-TEXT_COLUMNS = ("path", "sha256", "label", "specimen", "condition", "asset", "unit")
-NUMBER_COLUMNS = ("rpm", "source_rate_hz", "samples", "rms")
+TEXT_COLUMNS = ("path", "sha256", "label", "specimen", "condition", "asset", "unit", "bearing")
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,10 +56,19 @@ class Block:
 class Writer:
     """Takes the blocks of records in order and writes them; `created` gives one. Memory does not grow with N."""
 
-    def __init__(self, file: Any, *, total: int, channels: int, samples: int, labels: Sequence[int]) -> None:
+    def __init__(
+        self,
+        file: Any,
+        *,
+        total: int,
+        channels: int,
+        samples: int,
+        labels: Sequence[int],
+        check: Callable[[], None] = lambda: None,
+    ) -> None:
         chunk = max(1, min(total, _CHUNK_BYTES // (4 * channels * samples)))
         self._file = file
-        self._labels = labels
+        self._labels, self._check = labels, check
         self._at = 0
         self._hash = hashlib.sha256()
         self._segments = file.create_dataset(
@@ -84,6 +95,7 @@ class Writer:
         self._columns["label"][at] = self._labels[record]
         self._columns["record"][at] = record
         self._at += n
+        self._check()
 
     def finish(self, records: Mapping[str, Sequence[Any]], attributes: Mapping[str, Any]) -> None:
         """Write the columns, the records table and the attributes, the digest last."""
@@ -102,21 +114,8 @@ class Writer:
         for name, value in attributes.items():
             texts = [show(v) for v in value] if isinstance(value, list) else []  # a folder's name need not be UTF-8
             self._file.attrs[name] = np.array(texts, dtype=_text_type()) if isinstance(value, list) else value
-        self._file.attrs["digest"] = _digest(self._file)
-
-
-def _digest(file: Any) -> str:
-    """Return the digest of everything in the file: of the segments and columns, the records table, the attributes."""
-    table = {
-        k: (d.asstr()[:].tolist() if k not in NUMBER_COLUMNS else d[:].tolist()) for k, d in file["records"].items()
-    }
-    attributes = {
-        k: v.tolist() if isinstance(v, np.ndarray | np.generic) else str(v)
-        for k, v in file.attrs.items()
-        if k != "digest"
-    }
-    text = json.dumps({"records": table, "attributes": attributes}, sort_keys=True, ensure_ascii=True)
-    return hashlib.sha256(text.encode("ascii")).hexdigest()
+        text = digest_text(self._file, NUMBER_COLUMNS)
+        self._file.attrs["digest"] = hashlib.sha256(text.encode("ascii")).hexdigest()
 
 
 def _text_type() -> Any:
@@ -136,14 +135,17 @@ def created(
     import h5py
 
     check_space(path, total * channels * samples * 4 + (8 << 20))
-    with replacing(path, overwrite=overwrite) as temporary:
+    with replacing(path, overwrite=overwrite) as temporary, closing(Sink(temporary)) as sink:
         try:
-            with h5py.File(temporary, "w", libver=("earliest", "v110")) as file:
+            with h5py.File(sink, "w", libver=("earliest", "v110")) as file:
                 file.attrs["schema"] = SCHEMA
                 file.attrs["version"] = __version__
-                yield Writer(file, total=total, channels=channels, samples=samples, labels=labels)
+                yield Writer(file, total=total, channels=channels, samples=samples, labels=labels, check=sink.check)
         except (RuntimeError, ValueError) as error:  # how h5py reports some write errors
+            sink.check()
             raise OutputError(f"{show(path)}: cannot be written: {error}") from error
+        sink.close()
+        sink.check()
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,17 +160,17 @@ class Stretch:
 class Prepared:
     """A prepared file, open for reading. Use as a context manager; `open_prepared` gives one."""
 
-    def __init__(self, file: Any, path: str) -> None:
-        self._file = file
+    def __init__(self, survey: Survey, samples: Samples, path: str) -> None:
+        self._survey, self._samples = survey, samples
         self.path = path
-        attrs = file.attrs
+        attrs = survey.attributes
         self.classes: tuple[str, ...] = tuple(str(c) for c in attrs["classes"])
         self.healthy: tuple[str, ...] = tuple(str(c) for c in attrs["healthy"])
         self.channels: tuple[str, ...] = tuple(str(c) for c in attrs["channels"])
         self.sampling_rate_hz = float(attrs["sampling_rate_hz"])
         self.segment = int(attrs["segment"])
-        self.config: dict[str, Any] = json.loads(attrs["config"])
-        self.digest = str(attrs["digest"])
+        self.config: dict[str, Any] = dict(json.loads(attrs["config"]))
+        self.digest = survey.stated
         self._data_digest = str(attrs["data_digest"])
         self.split = {
             "method": str(attrs["split_method"]),
@@ -176,24 +178,35 @@ class Prepared:
             "leakage": bool(attrs["leakage"]),
             "notes": [str(n) for n in attrs["split_notes"]],
         }
-        shape = file["segments"].shape
-        self.label = np.asarray(file["label"][:], dtype=np.int64)
-        self.record = np.asarray(file["record"][:], dtype=np.int64)
-        self.start = np.asarray(file["start"][:], dtype=np.int64)
-        self.side = np.asarray(file["split"][:], dtype=np.int8)
-        self.snr_db = np.asarray(file["snr_db"][:], dtype=np.float32)
-        self.noise = np.asarray(file["noise"][:], dtype=np.int8)
-        n = shape[0]
-        if (
-            len(shape) != 3
-            or shape[1:] != (len(self.channels), self.segment)
-            or any(c.shape != (n,) for c in (self.label, self.record, self.start, self.side, self.snr_db, self.noise))
-        ):
+        columns = survey.columns
+        self.label: npt.NDArray[np.int64] = columns["label"]
+        self.record: npt.NDArray[np.int64] = columns["record"]
+        self.start: npt.NDArray[np.int64] = columns["start"]
+        self.side: npt.NDArray[np.int8] = columns["split"]
+        self.snr_db: npt.NDArray[np.float32] = columns["snr_db"]
+        self.noise: npt.NDArray[np.int8] = columns["noise"]
+        self._check()
+
+    def _check(self) -> None:
+        """Raise KeyError for what does not go together: all of it is used as an index somewhere."""
+        if self._survey.shape[1:] != (len(self.channels), self.segment):
             raise KeyError("shapes that do not fit each other")
-        if file["segments"].dtype != np.float32 or "normalize" not in self.config:
+        if "normalize" not in self.config or not 0 < self.sampling_rate_hz < math.inf:
             raise KeyError("segments or config of another kind")
-        if n and (self.label.min() < 0 or self.label.max() >= len(self.classes)):
-            raise KeyError("labels outside the classes")
+        rows = {len(column) for column in self._survey.table.values()}
+        missing = {*TEXT_COLUMNS, *NUMBER_COLUMNS} - {"bearing"} - set(self._survey.table)  # older files have none
+        if missing or len(rows) != 1:
+            raise KeyError("a records table of another kind")
+        bounds: dict[str, tuple[npt.NDArray[Any], int, int]] = {
+            "labels outside the classes": (self.label, 0, len(self.classes)),
+            "records outside the table": (self.record, 0, min(rows)),
+            "a split of another kind": (self.side, 0, len(NAMES)),
+            "a noise of another kind": (self.noise, -1, len(KINDS)),
+            "a start before its record": (self.start, 0, np.iinfo(np.int64).max),
+        }
+        for what, (column, low, end) in bounds.items():
+            if column.size and (column.min() < low or column.max() >= end):
+                raise KeyError(what)
 
     @property
     def has_noise(self) -> bool:
@@ -201,12 +214,9 @@ class Prepared:
         return bool(np.any(self.noise >= 0))
 
     def records(self) -> dict[str, npt.NDArray[Any]]:
-        """Return the records table, column by column; text as str. Raises DatasetError if damaged."""
-        try:
-            table = self._file["records"]
-            return {k: (d.asstr()[:] if k not in NUMBER_COLUMNS else d[:]) for k, d in table.items()}
-        except _UNREADABLE as error:
-            raise DatasetError(f"{show(self.path)}: is damaged (its records table): prepare it again") from error
+        """Return the records table, column by column; text as str."""
+        table = self._survey.table
+        return {k: np.array(v, np.float64 if k in NUMBER_COLUMNS else object) for k, v in table.items()}
 
     def rows(self, side: str) -> npt.NDArray[np.int64]:
         """Return the segment numbers of "train", "val" or "test"."""
@@ -216,15 +226,7 @@ class Prepared:
         """Return segments, shape (len(rows), channels, samples); `rows` ascending. Raises DatasetError if damaged."""
         if not rows.size:
             return np.empty((0, len(self.channels), self.segment), np.float32)
-        try:
-            low, high = int(rows[0]), int(rows[-1]) + 1
-            if high - low <= 2 * rows.size:  # nearly everything between: one run, then choose
-                return np.asarray(self._file["segments"][low:high][rows - low], dtype=np.float32)
-            return np.asarray(self._file["segments"][rows], dtype=np.float32)
-        except (OSError, RuntimeError) as error:
-            raise DatasetError(
-                f"{show(self.path)}: is damaged (a chunk fails its checksum): prepare it again"
-            ) from error
+        return self._samples.take(rows)
 
     def stretches(self, side: str) -> list[Stretch]:
         """Glue the segments of one side back into unbroken stretches of signal, so that crops can start anywhere.
@@ -256,14 +258,11 @@ class Prepared:
         digest = hashlib.sha256()
         step = max(1, (1 << 24) // (4 * len(self.channels) * self.segment))
         for at in range(0, len(self.label), step):
-            digest.update(self.segments(np.arange(at, min(at + step, len(self.label)))).tobytes())
+            rows = np.arange(at, min(at + step, len(self.label)))
+            digest.update(self._samples.take(rows).reshape(-1).view(np.uint8).data)
         for column in (self.label, self.record, self.start, self.side, self.snr_db, self.noise):
             digest.update(column.tobytes())
-        try:
-            whole = _digest(self._file)
-        except _UNREADABLE as error:
-            raise DatasetError(f"{show(self.path)}: is damaged (its records table): prepare it again") from error
-        if digest.hexdigest() != self._data_digest or whole != self.digest:
+        if digest.hexdigest() != self._data_digest or self._survey.digest != self.digest:
             raise DatasetError(f"{show(self.path)}: is damaged (its content fails its digest): prepare it again")
 
     def noise_copies(self) -> list[tuple[str, float, npt.NDArray[np.bool_]]]:
@@ -288,29 +287,28 @@ class Prepared:
 @contextmanager
 def open_prepared(path: str | Path) -> Iterator[Prepared]:
     """Open a prepared file for reading. Raises DatasetError: missing, foreign, damaged, another schema version."""
-    import h5py
-
     name = show(path)
-    if not Path(path).is_file():
+    if Path(path).is_dir() or not Path(path).exists():
         what = "is a folder, not a prepared file" if Path(path).is_dir() else "no such file"
         making = f"{name} --out NAME.h5" if Path(path).is_dir() else f"SOURCE --out {name}"
         raise DatasetError(f"{name}: {what}; `faultdx prepare {making}` makes one")
     try:
-        file = h5py.File(path, "r")
-    except OSError as error:
-        raise DatasetError(
-            f"{name}: is not a prepared file (not HDF5, or damaged): `faultdx prepare SOURCE --out NAME.h5` makes one"
-        ) from error
-    with file:
+        samples, survey = opened(path, SCHEMA)
+    except ForeignError as error:
+        if not error.hdf5:
+            what = "is not a prepared file (not HDF5, or damaged)"
+            raise DatasetError(f"{name}: {what}: `faultdx prepare SOURCE --out NAME.h5` makes one") from error
+        what = "is HDF5, but not a prepared file" if error.schema is None else f"has the schema {error.schema!r}"
+        raise DatasetError(f"{name}: {what}; this version reads {SCHEMA}: prepare it again") from error
+    try:
         try:
-            schema = file.attrs.get("schema")
-        except _UNREADABLE:  # an attribute that cannot be decoded
-            schema = None
-        if not isinstance(schema, str) or schema != SCHEMA:
-            what = f"has the schema {schema!r}" if isinstance(schema, str) else "is HDF5, but not a prepared file"
-            raise DatasetError(f"{name}: {what}; this version reads {SCHEMA}: prepare it again")
-        try:
-            prepared = Prepared(file, str(path))
+            prepared = Prepared(survey, samples, str(path))
         except (*_UNREADABLE, MemoryError) as error:
-            raise DatasetError(f"{name}: is damaged or incomplete ({error}): prepare it again") from error
+            raise DatasetError(
+                f"{name}: is damaged or incomplete ({show(str(error)[:200])}): prepare it again"
+            ) from error
+        if survey.digest != prepared.digest:
+            raise DatasetError(f"{name}: is damaged (its content fails its digest): prepare it again")
         yield prepared
+    finally:
+        samples.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from faultdx.errors import ConfigError, RecordError, UnusableError
+from faultdx.errors import ConfigError, ModelError, RecordError, UnusableError
 from faultdx.familiarity import Assessment, from_dict
 from faultdx.files import show
 from faultdx.inference import Network
@@ -23,10 +24,14 @@ from faultdx.records.source import Item
 from faultdx.signals.quality import PLAUSIBLE_HZ, PLAUSIBLE_RPM, Check
 from faultdx.signals.resampling import ratio, resample
 from faultdx.signals.segments import cut, normalize, segment_starts
-from faultdx.signals.spectra import Level, level, rms_of
+from faultdx.signals.spectra import Level, level
 from faultdx.voting import pool
 
 if TYPE_CHECKING:
+    from faultdx.agreement import Calibration
+    from faultdx.baseline import Baseline
+    from faultdx.explanation import Explanation
+    from faultdx.signals.gears import GearWitness
     from faultdx.signals.witness import Witness
     from faultdx.testimony import KnownBearing
 
@@ -41,13 +46,17 @@ class Diagnosis:
     status : "diagnosed" | "undecided" | "unfamiliar" | "unusable" | "error"
     verdict : the class, or None where there is none; fault : is it a fault, None where that is not known; True without
         a verdict where the spectrum shows damage of a bearing that was named, and the network cannot say
-    confidence : of the verdict, 0..1; agreement : share of segments that vote for the verdict
+    confidence : of the verdict, 0..1; where the spectrum was heard too and that was calibrated in training, with it
+        weighed in: `evidence["agreement"]` has the network's own. agreement : share of segments that vote for the
+        verdict
     probabilities : class -> probability, in the model's class order
     familiarity : how far from the training records, see `faultdx.familiarity.Assessment`; None where not assessed
     conformal_set : the classes that a set with a stated coverage holds; None where the model has none
     segment_probabilities : shape (segments, classes); segment_starts_s : shape (segments,), s. For the report
     record : the recording as read, its channel chosen, before resampling; for the report; None after an error
     witness : what the spectrum says of the bearing, where one was named; for the report, `evidence` has it as JSON
+    gears : what the record says of the gears, where their teeth were named; likewise
+    explanation : what the verdict rests on, see `Model.explained`; likewise
     """
 
     file: str
@@ -73,6 +82,8 @@ class Diagnosis:
     segment_starts_s: npt.NDArray[np.float64] | None = None
     record: Record | None = None
     witness: Witness | None = None
+    gears: GearWitness | None = None
+    explanation: Explanation | None = None
 
 
 # A record whose level is beyond this many times the training range is named: another sensor, gain or machine.
@@ -88,10 +99,12 @@ class Model:
 
     info : what model.json says; classes : in the order of the probabilities
     hears : the spectrum is heard as a second witness, of `bearing`, or where that is None of each record's own
+    baseline : healthy recordings of the machine, see `faultdx.baseline`; None until somebody sets it
     """
 
     def __init__(self, network: Network, *, bearing: KnownBearing | None = None, hears: bool = False) -> None:
         self._network = network
+        self.baseline: Baseline | None = None
         self._bearing, self.hears = bearing, hears or bearing is not None
         self.info = network.info
         self.classes = network.classes
@@ -104,6 +117,7 @@ class Model:
             width=network.width,
             where=network.where,
         )
+        self._together = _calibration(network.info.get("agreement"), where=network.where)
 
     @property
     def summary(self) -> dict[str, str]:
@@ -113,6 +127,11 @@ class Model:
             "name": show(str(self.info.get("name", ""))),
             "version": show(str(self.info.get("version", ""))),
         }
+
+    @property
+    def familiar(self) -> bool:
+        """Whether it can tell how like its training records a record is."""
+        return self._familiar is not None
 
     def probabilities(self, segments: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
         """Segments (n, channels, samples) at the model's rate -> probabilities (n, classes)."""
@@ -125,11 +144,12 @@ class Model:
         """
         item.check()
         opened = open_item(item.path)
+        meaning = understand(opened, item)
         if not (item.flags.channels or item.declared.channels):
-            there = {c.name.lower() for c in understand(opened, item).channels}
+            there = {c.name.lower() for c in meaning.channels}
             if {c.lower() for c in self._network.channels} <= there:
                 item = replace(item, flags=replace(item.flags, channels=self._network.channels))
-        return record_of(opened, item)
+        return record_of(opened, item, meaning=meaning)
 
     def diagnose(self, record: Record, *, min_confidence: float | None = None, quality: str = "refuse") -> Diagnosis:
         """Return what the model finds in a record. Never raises for a record; an unfit one is "unusable".
@@ -151,6 +171,14 @@ class Model:
             found = self._vote(record, enough, checks)
             if self.hears and (self._bearing is not None or record.details.get("bearing")):
                 found = self._heard(found, record, insists=enough == 0)
+            if record.details.get("teeth"):
+                from faultdx.gearing import with_gears
+
+                found = with_gears(found, record, insists=enough == 0)
+            if self.baseline is not None:
+                from faultdx.baseline import with_baseline
+
+                found = with_baseline(found, record, self.baseline, insists=enough == 0)
         return replace(found, elapsed_s=time.perf_counter() - began)
 
     def diagnose_item(self, item: Item, *, min_confidence: float | None = None, quality: str = "refuse") -> Diagnosis:
@@ -200,13 +228,61 @@ class Model:
             return Check("too_short", record.signal.shape[1], need, "refuse", message)
         return None
 
+    def explained(self, found: Diagnosis) -> Diagnosis:
+        """Return a diagnosis of this model with what it rests on: `explanation`, and `evidence["why"]` as JSON.
+
+        About the verdict, or the most probable class where there is none. A diagnosis without a vote comes back as it
+        is. Takes a fraction of a second (`faultdx.explanation`), so that it is for reports; never raises for a record.
+        """
+        if found.record is None or not found.probabilities:
+            return found
+        from faultdx.explanation import Explanation, explain
+        from faultdx.shrinkage import from_dict as healthy_of
+
+        net, info = self._network, self.info
+        about = found.verdict or max(found.probabilities, key=lambda name: found.probabilities[name])
+        starts, segments = self._segments(found.record)
+        network = info.get("network")
+        known = network.get("multiply_adds") if isinstance(network, Mapping) else None
+        whole = info["normalization"] == "zscore"  # of a changed segment it is another
+        try:
+            why = explain(
+                net,
+                segments,
+                about=about,
+                which=self.classes.index(about),
+                sampling_rate_hz=net.sampling_rate_hz,
+                starts_s=starts / net.sampling_rate_hz,
+                digest=found.sha256,
+                multiply_adds=float(known) if isinstance(known, int) else 1e7,
+                healthy=healthy_of(info.get("shrinkage")),
+                renormalize=(lambda changed: normalize(changed, method="zscore")) if whole else lambda changed: changed,
+            )
+        except ModelError:
+            why = Explanation(about, missing=("not_finite",))
+        return replace(found, explanation=why, evidence={**found.evidence, "why": why.to_dict()})
+
+    def _resampled(self, record: Record) -> bool:
+        return abs(record.sampling_rate_hz - self._network.sampling_rate_hz) > 1e-4 * self._network.sampling_rate_hz
+
+    def _segments(self, record: Record) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
+        """Return the first samples of the segments that vote and the segments, as the network takes them."""
+        net, signal = self._network, record.signal
+        if self._resampled(record):
+            signal = resample(signal, from_hz=record.sampling_rate_hz, to_hz=net.sampling_rate_hz)
+        starts = segment_starts(0, signal.shape[1], length=net.segment, hop=net.segment)
+        segments = cut(signal, starts, length=net.segment)
+        return starts, normalize(segments, method=self.info["normalization"], record=signal)
+
     def _vote(self, record: Record, min_confidence: float, checks: tuple[Check, ...]) -> Diagnosis:
         net, info = self._network, self.info
         facts = self._facts(record)
+        if record.details.get("machine_class") or record.details.get("zones"):
+            from faultdx.severity import severity_evidence
+
+            facts["evidence"] |= severity_evidence(record)
         warnings, quality = [*record.notes, *(c.message for c in checks)], list(checks)
-        signal = record.signal
-        if abs(record.sampling_rate_hz - net.sampling_rate_hz) > 1e-4 * net.sampling_rate_hz:
-            signal = resample(signal, from_hz=record.sampling_rate_hz, to_hz=net.sampling_rate_hz)
+        if self._resampled(record):
             warnings.append(f"resampled from {record.sampling_rate_hz:g} to {net.sampling_rate_hz:g} Hz for the model")
         doubts = [c.name for c in checks if c.name not in _HARMLESS]
         places = {c.upper() for c in record.channels} | {c.upper() for c in net.channels}
@@ -216,7 +292,7 @@ class Model:
                 f"its channel is {', '.join(record.channels[:8])} and the model was trained on "
                 f"{', '.join(net.channels[:8])}: another sensor or place is another machine to a network"
             )
-        checked = self._level_check(record)
+        checked = self._level_check(facts["evidence"]["levels"])
         quality += checked
         warnings += [c.message for c in checked]
         speed = self._speed_note(record)
@@ -224,16 +300,18 @@ class Model:
         doubts += [c.name for c in checked] + ["speed"] * len(speed)
         if info.get("split", {}).get("leakage"):
             warnings.append("the model's scores are from a leaking split: they say nothing of new recordings")
-        starts = segment_starts(0, signal.shape[1], length=net.segment, hop=net.segment)
-        segments = normalize(cut(signal, starts, length=net.segment), method=info["normalization"], record=signal)
+        starts, segments = self._segments(record)
         by_segment, features = net.outputs(segments) if self._familiar else (net.probabilities(segments), None)
-        known = self._familiar.assess(segments, features) if self._familiar else None
+        named = [c.name for c in checks]
+        known = self._familiar.assess(segments, features, checks=named) if self._familiar else None
         pooled = pool(by_segment)
         best = int(pooled.argmax())
         verdict = self.classes[best]
         healthy = set(info["healthy"])
         agreement = float(np.mean(by_segment.argmax(axis=1) == best))
         doubts += ["agreement"] if agreement < 0.5 else []
+        if known is not None and known.unusual:
+            warnings.append(f"no training record raises this check of the signal: {', '.join(known.unusual)}")
         doubts += ["offset"] if known is not None and known.strange_offset else []
         unfamiliar = known is not None and known.unfamiliar and min_confidence > 0
         if known is not None and known.unfamiliar and not unfamiliar:
@@ -279,11 +357,39 @@ class Model:
         evidence = {**found.evidence, "witness": {"with_the_network": word, **heard.to_dict()}}
         warnings = (*found.warnings, *heard.notes, *([sentence] if sentence else []))
         found = replace(found, evidence=evidence, warnings=warnings, witness=heard.witness)
+        found = self._weighed(found, word, silent=heard.witness.verdict == "not_assessable")
         if word == "disagree" and found.fault is False and not insists:
             found = replace(found, status="undecided", verdict=None, fault=None)
+        elif word == "disagree" and (found.confidence or 0.0) < self.info["min_confidence"] and not insists:
+            # both see a fault, and which one is open
+            found = replace(found, status="undecided", verdict=None, fault=True)
         if found.verdict is None and heard.witness.verdict in ("located", "damaged"):
             found = replace(found, fault=True)
         return found
+
+    def _weighed(self, found: Diagnosis, word: str, *, silent: bool) -> Diagnosis:
+        """Return the diagnosis with the confidence that the spectrum leaves of a verdict, and how that came about."""
+        if found.confidence is None or found.fault is None:
+            return found
+        kind = "fault" if found.fault else "healthy"
+        said: dict[str, Any] = {"word": word, "kind": kind, "network": found.confidence}
+        if self._together is None:
+            from faultdx.agreement import why_not
+
+            said |= {"calibrated": False, "why": why_not(self.info.get("agreement")), "stated": found.confidence}
+            return replace(found, evidence={**found.evidence, "agreement": said})
+        stated = self._together.state(found.confidence, kind=kind, word=None if silent else word)
+        said |= {
+            "calibrated": True,
+            "stated": stated.confidence,
+            "supported": stated.supported,
+            "ratio": stated.ratio,
+            "assessed": not silent,
+            "records": self._together.records,
+            "specimens": self._together.specimens,
+            "holds_for": self._together.holds_for,
+        }
+        return replace(found, confidence=stated.confidence, evidence={**found.evidence, "agreement": said})
 
     def _conformal_set(self, probabilities: Mapping[str, float], known: Assessment | None) -> tuple[str, ...] | None:
         """Return the classes of the record's set; it covers nothing on a record that is unlike those it was set on."""
@@ -292,9 +398,9 @@ class Model:
         found = self._familiar.conformal_set(probabilities)
         return None if found is None else tuple(found)
 
-    def _level_check(self, record: Record) -> list[Check]:
+    def _level_check(self, levels: Sequence[Mapping[str, Any]]) -> list[Check]:
         low, high = self.info["envelope"]["rms"]
-        rms = rms_of(record.signal)
+        rms = math.sqrt(sum(found["rms"] ** 2 for found in levels) / len(levels))  # as `rms_of`
         if low / LEVEL_FACTOR <= rms <= high * LEVEL_FACTOR:
             return []
         limit = low / LEVEL_FACTOR if rms < low else high * LEVEL_FACTOR
@@ -323,6 +429,14 @@ def _impossible(record: Record) -> Check | None:
         message = f"its values reach {peak:.3g}, which no sensor gives: check its format and byte order"
         return Check("level", peak, HIGHEST, "refuse", message)
     return None
+
+
+def _calibration(entry: Any, *, where: str) -> Calibration | None:
+    if entry is None or (isinstance(entry, Mapping) and entry.get("calibrated") is False):
+        return None
+    from faultdx.agreement import from_dict as agreement_of
+
+    return agreement_of(entry, where=where)
 
 
 def unread(item: Item, error: RecordError, *, model: Mapping[str, str]) -> Diagnosis:

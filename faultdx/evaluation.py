@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -51,6 +52,9 @@ class Condition:
     def name(self) -> str:
         """ "clean", "gaussian -4 dB"."""
         return f"{self.kind} {self.snr_db:g} dB" if self.kind else "clean"
+
+
+Known = Callable[[Condition, npt.NDArray[np.int64], Callable[[], npt.NDArray[np.float32]]], npt.NDArray[np.float32]]
 
 
 def with_noise(
@@ -167,10 +171,13 @@ def logits_under(
     *,
     seed: int = 0,
     progress: Callable[[int, int], None] = lambda _done, _total: None,
+    known: Known | None = None,
 ) -> list[npt.NDArray[np.float32]]:
     """Return the logits (segments, classes) of each condition; only a batch of segments is in memory at a time.
 
     The noise is that of `with_noise`: a segment's depends on nothing but (seed, record, start, kind, SNR).
+    known : given a condition, the numbers of a batch of its segments, and what works their logits out, returns them:
+        here is the place to remember them
     """
     found: list[list[npt.NDArray[np.float32]]] = [[] for _ in conditions]
     total, done = sum(len(c.rows) for c in conditions), 0
@@ -181,18 +188,50 @@ def logits_under(
         rows = conditions[members[0]].rows
         for at in range(0, len(rows), _BATCH):
             part = rows[at : at + _BATCH]
-            clean = prepared.segments(part)
+            clean: list[npt.NDArray[np.float32]] = []  # read when the first condition asks for it
             for i in members:
-                x, condition = clean, conditions[i]
-                if condition.kind and not condition.in_file:
-                    x = with_noise(
-                        x, kind=condition.kind, snr_db=condition.snr_db, seed=seed,
-                        record=prepared.record[part], start=prepared.start[part],
-                    )  # fmt: skip
-                found[i].append(model.logits(x).astype(np.float32))
+                condition = conditions[i]
+                work = partial(_logits_of, model, prepared, condition, part, clean, seed)
+                found[i].append(work() if known is None else known(condition, part, work))
                 done += len(part)
                 progress(done, total)
     return [np.concatenate(parts) for parts in found]
+
+
+def _logits_of(
+    model: Logits,
+    prepared: Prepared,
+    condition: Condition,
+    part: npt.NDArray[np.int64],
+    clean: list[npt.NDArray[np.float32]],
+    seed: int,
+) -> npt.NDArray[np.float32]:
+    """Return the logits of a batch of segments, which `clean` holds once it was read."""
+    if not clean:
+        clean.append(prepared.segments(part))
+    x = clean[0]
+    if condition.kind and not condition.in_file:
+        record, start = prepared.record[part], prepared.start[part]
+        x = with_noise(x, kind=condition.kind, snr_db=condition.snr_db, seed=seed, record=record, start=start)
+    return np.asarray(model.logits(x), np.float32)
+
+
+def unbroken(prepared: Prepared, rows: npt.NDArray[np.int64], *, most: int) -> npt.NDArray[np.float32]:
+    """Return the longest unbroken stretch that segments of one record make, shape (channels, samples), `most` at most.
+
+    rows : ascending, of one record and one side; for files without added noise, not normalised segment by segment
+    """
+    start = prepared.start[rows]
+    joins = np.r_[True, start[1:] > start[:-1] + prepared.segment]
+    run = np.cumsum(joins)
+    length = [start[run == k][-1] - start[run == k][0] for k in range(1, int(run[-1]) + 1)]
+    mine = rows[run == 1 + int(np.argmax(length))]
+    start = prepared.start[mine] - prepared.start[mine[0]]
+    mine, start = mine[start < most], start[start < most]
+    out = np.empty((len(prepared.channels), int(start[-1]) + prepared.segment), np.float32)
+    for x, at in zip(prepared.segments(mine), start, strict=True):
+        out[:, at : at + prepared.segment] = x
+    return out[:, :most]
 
 
 def calibration_conditions(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import logging
 import warnings
@@ -10,15 +11,25 @@ from typing import Any
 import torch
 
 from faultdx.networks.drsn import Network, multiply_adds, parameter_count
-from faultdx.networks.lifted import Lifted
+from faultdx.networks.lifted import OUTPUTS, Lifted
 from faultdx.portable import to_json, write_model
 
-__all__ = ["network_info", "to_json", "to_onnx", "to_safetensors", "weight_digests", "write_model"]
+__all__ = ["network_info", "to_json", "to_onnx", "to_onnx_parts", "to_safetensors", "weight_digests", "write_model"]
 
 
 def to_onnx(network: Network) -> bytes:
     """Return the network as ONNX: input `segments` (any number of them), outputs `logits` and `features`."""
-    dims = network.dims
+    return to_onnx_parts(network)[0]
+
+
+def to_onnx_parts(network: Network) -> tuple[bytes, bytes]:
+    """Return the network as `to_onnx` does, and what makes it tell of its shrinkage units; b"" where it has none.
+
+    The second part is no file by itself: appended to the first it gives the same network with two outputs more,
+    `alpha` and `zeroed` (`networks.lifted.Lifted`). They are kept apart because onnxruntime plans and fuses a graph for
+    all of its outputs: with them a diagnosis took 15 % longer, asked for them or not (benchmarks/why.py).
+    """
+    dims, lifted = network.dims, Lifted(network).eval()
     example = torch.zeros(2, dims.channels, dims.samples)
     logger = logging.getLogger("torch.onnx")
     level = logger.level
@@ -27,13 +38,13 @@ def to_onnx(network: Network) -> bytes:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # deprecations inside the exporter
             program = torch.onnx.export(
-                Lifted(network).eval(),
+                lifted,
                 (example,),
                 dynamo=True,
                 verbose=False,
                 external_data=False,
                 input_names=["segments"],
-                output_names=["logits", "features"],
+                output_names=list(lifted.outputs),
                 dynamic_shapes={"segments": {0: torch.export.Dim("batch")}},
             )
     finally:
@@ -48,7 +59,30 @@ def to_onnx(network: Network) -> bytes:
     for value in [*model.graph.value_info, *model.graph.input, *model.graph.output, *model.graph.initializer]:
         del value.metadata_props[:]
     del model.graph.metadata_props[:]
-    return bytes(model.SerializeToString(deterministic=True))
+    addendum = _split(model) if lifted.outputs[2:] else None
+    whole = bytes(model.SerializeToString(deterministic=True))
+    return whole, b"" if addendum is None else bytes(addendum.SerializeToString(deterministic=True))
+
+
+def _split(model: Any) -> Any:
+    """Take out of `model` what only its outputs beyond `logits` and `features` need, and return it as a model."""
+    graph, addendum = model.graph, copy.copy(model)
+    addendum.Clear()
+    needed = set(OUTPUTS)
+    for node in reversed(graph.node):  # in topological order
+        if needed & set(node.output):
+            needed |= set(node.input)
+    for name in ("node", "output", "initializer", "value_info"):
+        mine, theirs = getattr(graph, name), getattr(addendum.graph, name)
+        kept: list[Any] = []
+        moved: list[Any] = []
+        for part in mine:
+            names = part.output if name == "node" else [part.name]
+            (kept if needed & set(names) else moved).append(part)
+        theirs.extend(moved)
+        del mine[:]
+        mine.extend(kept)
+    return addendum
 
 
 def to_safetensors(network: Network) -> bytes:

@@ -7,7 +7,9 @@ much of a disk. The rest comes with extras.
 from __future__ import annotations
 
 import importlib.util
+import os
 from collections.abc import Iterable
+from typing import Any
 
 from faultdx.errors import ConfigError
 
@@ -39,6 +41,18 @@ def sentence(name: str, *, what: str) -> str:
     """Return what is to be said of a missing package; '' for one that no extra brings."""
     extra = EXTRAS.get(name.partition(".")[0])
     return f"{what} needs {name}, which is not installed: pip install 'faultdx[{extra}]'" if extra else ""
+
+
+def onnx_runtime() -> Any:
+    """Return the module onnxruntime, which then reports to nobody.
+
+    From 1.29 on its wheels send what they run, and on what machine, to their maker, and write an identifier into the
+    folder for temporary files, unless this variable says otherwise before the first import (its docs/Privacy.md).
+    """
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+    import onnxruntime
+
+    return onnxruntime
 
 
 def _installed(name: str) -> bool:

@@ -29,6 +29,8 @@ _DIGITS = 6
 _FAR = 4.0  # standard deviations from which a single statistic is a reason by itself
 # An offset up to this many standard deviations, or so many times the largest in training, is nothing strange.
 OFFSET_FREE, OFFSET_FACTOR = 1.0, 3.0
+# Checks of a record's length, and of the speed that is stated for it: they say nothing of what the signal is like.
+UNRELATED = ("few_turns", "speed")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -89,6 +91,7 @@ class Assessment:
     distances : description -> (distance to the nearest class, limit); nearest : that class, by the statistics
     unfamiliar : whether a distance is beyond its limit; reason : one sentence why, empty where it is familiar
     strange_offset : whether its mean is far from zero where that of no training record was
+    unusual : the checks of the signal that fired, and that fire on no training record; None where that is not known
     """
 
     distances: Mapping[str, tuple[float, float]]
@@ -96,10 +99,18 @@ class Assessment:
     unfamiliar: bool
     reason: str
     strange_offset: bool
+    unusual: tuple[str, ...] | None = None
+
+    @property
+    def flagged(self) -> bool:
+        """Whether anything sets it apart from the training records, be it only that a check of its signal fired."""
+        return self.unfamiliar or bool(self.unusual)
 
     def to_dict(self) -> dict[str, Any]:
         """Return what stands in the JSON of a diagnosis."""
         found: dict[str, Any] = {k: {"distance": d, "limit": limit} for k, (d, limit) in self.distances.items()}
+        if self.unusual is not None:
+            found |= {"flagged": self.flagged, "unusual_checks": list(self.unusual)}
         return {"unfamiliar": self.unfamiliar, "reason": self.reason or None, "nearest": self.nearest, **found}
 
 
@@ -111,6 +122,7 @@ class Familiarity:
     offset : the largest mean offset of a training record, in standard deviations
     spaces : "statistics" and, where the network gives them, "features"
     least_probability : a class this probable belongs to the conformal set of a record; None where there is no set
+    usual : the checks of a signal that fire on training records too; None where they were not made
     """
 
     classes: tuple[str, ...]
@@ -119,11 +131,15 @@ class Familiarity:
     offset: float
     spaces: Mapping[str, Space]
     least_probability: float | None = None
+    usual: tuple[str, ...] | None = None
 
-    def assess(self, segments: npt.NDArray[np.float32], features: Floats | None) -> Assessment:
+    def assess(
+        self, segments: npt.NDArray[np.float32], features: Floats | None, *, checks: Sequence[str] = ()
+    ) -> Assessment:
         """Judge one record.
 
         segments : (segments, channels, samples), as the network gets them; features : (segments, width), or None
+        checks : the names of those that fired on its signal
         """
         means = {"statistics": describe(segments, bands=self.bands).mean(axis=0)}
         if features is not None and "features" in self.spaces:
@@ -145,7 +161,10 @@ class Familiarity:
                 "limit set on the training records"
             )
         strange = float(offsets(segments).mean()) > max(OFFSET_FREE, OFFSET_FACTOR * self.offset)
-        return Assessment(found, self.classes[nearest["statistics"]], bool(beyond), reason, strange)
+        unusual = None
+        if self.usual is not None:
+            unusual = tuple(name for name in dict.fromkeys(checks) if name not in (*self.usual, *UNRELATED))
+        return Assessment(found, self.classes[nearest["statistics"]], bool(beyond), reason, strange, unusual)
 
     def _why(self, mean: Floats, nearest: int) -> str:
         column, expected, given = self.spaces["statistics"].strangest(mean, nearest)
@@ -200,9 +219,21 @@ def from_dict(
             _number(value["offset"], 0, 1e12),
             spaces,
             None if least is None else _number(least, 0, 1),
+            _checks(value.get("checks")),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ModelError(f"{where}: model.json: its familiarity is absurd: copy the model folder again") from error
+
+
+def _checks(value: Any) -> tuple[str, ...] | None:
+    """Return the names of the usual checks. Raises ValueError for what are no names, TypeError for no list."""
+    if value is None or value["usual"] is None:
+        return None
+    if not isinstance(value["usual"], list) or len(value["usual"]) > MOST_COLUMNS:
+        raise ValueError("checks")
+    if not all(isinstance(name, str) and len(name) <= 40 for name in value["usual"]):
+        raise ValueError("check")
+    return tuple(value["usual"])
 
 
 def _number(value: Any, low: float, high: float, *, whole: bool = False) -> float:

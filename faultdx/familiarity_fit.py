@@ -16,8 +16,11 @@ import numpy as np
 import numpy.typing as npt
 
 from faultdx.dataset import Prepared
+from faultdx.errors import RecordError
+from faultdx.evaluation import unbroken
 from faultdx.familiarity import MOST_COLUMNS, Space
 from faultdx.signals.noise import add_noise
+from faultdx.signals.quality import assess, fired
 from faultdx.signals.statistics import describe, names, offsets
 from faultdx.voting import pool
 
@@ -33,6 +36,7 @@ _BANDS = 24
 _MOST_SEGMENTS = 4000  # of each side, before noise is added; evenly over the records
 _PROJECTED = 64  # of a description with more than 96 columns the directions of largest variance
 _FOLDS = 5
+_MOST_CHECKED, _CHECKED_S = 64, 10.0  # recordings whose signal is checked, and how much of each
 _BATCH = 256
 # A statistic that hardly varies in training (a simulated rig's) is given this much: what two sensors differ by.
 _LEAST_SPREAD = 0.05
@@ -103,6 +107,7 @@ def fit(
             "rank_supports": _digits(1 / (n + 1)),
         },
         "conformal": conformal(val, str(prepared.split["method"])),
+        "checks": usual_checks(prepared, records),
     }
     for name, view in train.views.items():
         if view.shape[1] > MOST_COLUMNS:  # no network of faultdx is so wide unless somebody asked for it
@@ -119,6 +124,32 @@ def fit(
         entry[name] = Space(centres, whiten, limit, float(np.median(size))).to_dict()
     assert len(columns) == train.views["statistics"].shape[1]
     return entry
+
+
+def usual_checks(prepared: Prepared, records: dict[str, npt.NDArray[Any]]) -> dict[str, Any]:
+    """Return which checks of a signal fire on the recordings of training and validation, and of how many.
+
+    `usual`: those that fire on more than 1 % of them, and so say nothing of a new one; None where the file holds no
+    unbroken signal. The first ten seconds of 64 recordings at most are looked at.
+    """
+    if prepared.has_noise or prepared.config["normalize"] == "zscore":
+        return {"usual": None, "records": 0}
+    rows = np.r_[prepared.rows("train"), prepared.rows("val")]
+    numbers = np.unique(prepared.record[rows])
+    numbers = numbers[np.unique(np.linspace(0, len(numbers) - 1, min(len(numbers), _MOST_CHECKED)).astype(int))]
+    rate, count = prepared.sampling_rate_hz, dict[str, int]()
+    for number in numbers:
+        rpm = float(records["rpm"][number])
+        sides = [prepared.rows(side) for side in ("train", "val")]
+        mine = max((side[prepared.record[side] == number] for side in sides), key=len)
+        x = unbroken(prepared, mine, most=int(_CHECKED_S * rate))
+        try:
+            checks = assess(x, sampling_rate_hz=rate, rpm=rpm if np.isfinite(rpm) and rpm > 0 else None)
+        except RecordError:  # an impossible rate or speed: nothing can be said of its signal
+            continue
+        for check in fired(checks):
+            count[check.name] = count.get(check.name, 0) + 1
+    return {"usual": sorted(k for k, n in count.items() if n > ALARMS * len(numbers)), "records": len(numbers)}
 
 
 def bands_for(channels: int, samples: int) -> int:

@@ -9,18 +9,24 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import itertools
 import os
 import shutil
 import time
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from faultdx.errors import OutputError
 
 _SUFFIX = ".faultdx-tmp"
 _swept: set[Path] = set()
+_number = itertools.count()
 _STALE_S = 3600.0  # seconds after which a temporary file of a dead process is rubbish
+_ABANDONED_S = 86400.0  # and of any process: numbers are used again, and in a container they always are
+_PROBE_BYTES = 4096  # an empty file has room on a full disk
+# what file systems say that cannot sync a folder: then there is nothing to wait for
+_NO_FOLDER_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS)
 _SPELLED_OUT = {
     "Cc",
     "Cf",
@@ -62,6 +68,7 @@ def output_error(path: str | os.PathLike[str], error: OSError) -> OutputError:
     cures = {
         errno.ENOSPC: "free some space or write elsewhere",
         errno.EDQUOT: "free some space or write elsewhere",
+        errno.EFBIG: "the system limits the size of files (ulimit -f): raise the limit, or write elsewhere",
         errno.EACCES: "choose a folder that you may write to",
         errno.EPERM: "choose a folder that you may write to",
         errno.EROFS: "choose a folder that is not read-only",
@@ -97,10 +104,28 @@ def check_folder(path: str | os.PathLike[str]) -> None:
         raise output_error(path, error) from error
 
 
+def is_vacant(folder: str | os.PathLike[str], *, but: Collection[str] = ()) -> bool:
+    """Tell whether a folder holds nothing but what a killed run leaves before its first file: it may be taken.
+
+    but : names that count for nothing, too. Without this a kill at the first write leaves a folder that is neither
+    empty nor a result of ours, which no option may replace. OSError is the caller's.
+    """
+    return all(name in but or (name.startswith(".") and name.endswith(_SUFFIX)) for name in _names(Path(folder)))
+
+
+def _names(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir()]
+
+
 def _probe(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    probe = folder / f".faultdx-probe-{os.getpid()}"
-    os.close(os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666))
+    _sweep(folder)
+    probe = _temporary(folder / "probe")
+    try:
+        _write(probe, bytes(_PROBE_BYTES), sync=False)
+    except OSError:
+        _remove(probe)
+        raise
     probe.unlink()
 
 
@@ -117,23 +142,52 @@ def check_space(path: str | os.PathLike[str], needed_bytes: int) -> None:
         )
 
 
-def _sync_folder(folder: Path) -> None:
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+def _sync(path: Path, flags: int = 0) -> None:
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | flags)
     try:
         os.fsync(fd)
     finally:
         os.close(fd)
 
 
+def _sync_folder(folder: Path) -> None:
+    try:
+        _sync(folder, os.O_DIRECTORY)
+    except OSError as error:
+        if error.errno not in _NO_FOLDER_SYNC:
+            raise
+
+
+def _write(path: Path, blob: bytes, *, sync: bool) -> None:
+    """Write a new file, and wait until the disk has it. Raises OSError, also for what is only said in `close`."""
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+    with os.fdopen(fd, "wb") as stream:
+        stream.write(blob)
+        if sync:
+            stream.flush()
+            os.fsync(fd)
+
+
+def _remove(path: Path) -> None:
+    with contextlib.suppress(OSError):
+        path.unlink(missing_ok=True)
+
+
 def _temporary(target: Path) -> Path:
-    # cut by bytes, which is what a file system counts
-    return target.parent / f".{os.fsdecode(os.fsencode(target.name)[:200])}.{os.getpid()}{_SUFFIX}"
+    """Return a name that nobody else uses: not another thread, and not a process of this number in another container.
+
+    The name is cut by bytes, which is what a file system counts.
+    """
+    name = os.fsdecode(os.fsencode(target.name)[:190])
+    mark = f"{time.time_ns() // 1000 & 0xFFFFFFFF:08x}-{next(_number)}"
+    return target.parent / f".{name}.{mark}.{os.getpid()}{_SUFFIX}"
 
 
 def _sweep(folder: Path) -> None:
-    """Remove what killed processes left in `folder`: the process is gone, and the file is an hour old. Once a folder.
+    """Remove what killed processes left in `folder`: an hour old and its process gone, or a day old. Once a folder.
 
-    The hour is for processes of another container on the same folder, whose numbers mean nothing here.
+    The hour is for processes of another container on the same folder, whose numbers mean nothing here; the day for
+    numbers that are in use again. What is still being written is younger.
     """
     if folder in _swept:
         return
@@ -141,8 +195,8 @@ def _sweep(folder: Path) -> None:
     for path in folder.glob(f".*{_SUFFIX}"):
         pid = path.name.removesuffix(_SUFFIX).rpartition(".")[2]
         with contextlib.suppress(OSError):
-            old = time.time() - path.stat().st_mtime > _STALE_S
-            if old and pid.isdecimal() and not _alive(int(pid)):
+            age = time.time() - path.stat().st_mtime
+            if pid.isdecimal() and (age > _ABANDONED_S or (age > _STALE_S and not _alive(int(pid)))):
                 path.unlink()
 
 
@@ -161,34 +215,86 @@ def replacing(path: str | os.PathLike[str], *, overwrite: bool = True) -> Iterat
     """Give a temporary path in the folder of `path`; when the block ends well, sync it and rename it to `path`.
 
     When the block raises, the temporary file is removed and `path` is as it was. OSError comes out as OutputError.
+    The last step, to sync the folder, is the one that can fail with the new file in place.
     """
     target = Path(path)
     temporary = _temporary(target)
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if not overwrite and target.exists():
-            raise OutputError(f"{show(target)}: exists already; --overwrite replaces it")
-        temporary.unlink(missing_ok=True)  # of a killed process that had this number; in a container it often had
-        _sweep(target.parent)
+        _make_way(target, overwrite=overwrite)
         yield temporary
-        fd = os.open(temporary, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            os.fsync(fd)
-        finally:
-            os.close(fd)
+        _sync(temporary)
         temporary.replace(target)
         _sync_folder(target.parent)
     except OSError as error:
         raise output_error(target, error) from error
     finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
+        _remove(temporary)
+
+
+def _make_way(target: Path, *, overwrite: bool) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if not overwrite and target.exists():
+        raise OutputError(f"{show(target)}: exists already; --overwrite replaces it")
+    _sweep(target.parent)
+
+
+def _bytes(data: bytes | str) -> bytes:
+    return data.encode("utf-8", "backslashreplace") if isinstance(data, str) else data
 
 
 def atomic_write(path: str | os.PathLike[str], data: bytes | str, *, overwrite: bool = True) -> None:
     """Write `data` to `path` (text as UTF-8): the whole of it, or nothing. Raises OutputError."""
-    blob = data.encode("utf-8", "backslashreplace") if isinstance(data, str) else data
     with replacing(path, overwrite=overwrite) as temporary:
-        fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
-        with os.fdopen(fd, "wb") as stream:
-            stream.write(blob)
+        _write(temporary, _bytes(data), sync=False)
+
+
+def write_together(files: Mapping[Path, bytes | str], *, overwrite: bool = True, without: Sequence[Path] = ()) -> None:
+    """Write files that stand for one result. The last one of them vouches for the others: where it is, they fit it.
+
+    All of them are on the disk under temporary names before the first name changes, so that a disk that is full leaves
+    the old ones as they are; should a name then not be changed, those that were are changed back. Killed in between,
+    the last one is missing and the others are each the old one or the new one. Raises OutputError.
+
+    without : files of an older result, which would be another's beside this one; they go with it
+    """
+    new = {Path(path): _temporary(Path(path)) for path in files}
+    old: dict[Path, Path] = {}
+    at = next(reversed(new))
+    try:
+        for target, temporary in new.items():
+            at = target
+            _make_way(target, overwrite=overwrite)
+            _write(temporary, _bytes(files[target]), sync=True)
+        try:
+            for target in (*reversed(new), *without):  # the one that vouches goes first, and comes last
+                at = target
+                if target.is_file():
+                    aside = _temporary(target)
+                    target.rename(aside)
+                    old[target] = aside
+            for target, temporary in new.items():
+                at = target
+                temporary.rename(target)
+        except BaseException:
+            _take_back(new, old)
+            raise
+        for aside in old.values():
+            _remove(aside)
+        for folder in dict.fromkeys(target.parent for target in new):
+            at = folder
+            _sync_folder(folder)
+    except OSError as error:
+        raise output_error(at, error) from error
+    finally:
+        for temporary in new.values():
+            _remove(temporary)
+
+
+def _take_back(new: Mapping[Path, Path], old: Mapping[Path, Path]) -> None:
+    """Remove the new files that have their names, and give the old ones theirs: the one that vouches comes last."""
+    for target, temporary in new.items():
+        if target not in old and not temporary.exists():
+            _remove(target)
+    for target, aside in reversed(list(old.items())):
+        with contextlib.suppress(OSError):
+            aside.rename(target)

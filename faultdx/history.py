@@ -187,6 +187,11 @@ class History:
                 yield from page
                 page = self._page(_AFTER, _PAGE, name, point, page[-1].number)
 
+    def before(self, asset: str, point: str, time: str, *, last: int) -> list[Row]:
+        """Return the diagnoses of a measuring point that were recorded before `time`, at most the newest `last`."""
+        found = self._page("AND time < ? ORDER BY time DESC, diagnosis.id DESC", last, asset, point, time)
+        return [entry.row for entry in reversed(found)]
+
     def newest(self) -> list[Row]:
         """Return the newest diagnosis of each measuring point of each named asset; and, where that does not say whether
         there is a fault, the newest that does: a dead sensor takes no fault back."""

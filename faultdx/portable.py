@@ -16,8 +16,9 @@ import numpy.typing as npt
 
 from faultdx import __version__
 from faultdx.errors import ConfigError, ModelError
-from faultdx.files import atomic_write
-from faultdx.inference import Network
+from faultdx.extras import onnx_runtime
+from faultdx.files import write_together
+from faultdx.inference import SEAL, Network, content_digest
 from faultdx.voting import softmax
 
 PRODUCER = "faultdx"
@@ -140,7 +141,7 @@ def _largest_difference(data: bytes, network: Network, outputs: Sequence[str]) -
 
     The tolerance is absolute up to a logit of 1, relative above: float32 has no more.
     """
-    import onnxruntime
+    onnxruntime = onnx_runtime()
 
     try:
         options = onnxruntime.SessionOptions()
@@ -170,14 +171,20 @@ def _largest_difference(data: bytes, network: Network, outputs: Sequence[str]) -
 def write_model(
     folder: Path, *, onnx: bytes, info: Mapping[str, Any], card: str, safetensors: bytes | None = None
 ) -> None:
-    """Write the model folder, model.json last: it holds the digests of the others, so a half-copied folder shows."""
-    atomic_write(folder / "model.onnx", onnx)
+    """Write the model folder, model.json last: it holds the digests of the others, so a half-copied folder shows.
+
+    A disk that fails leaves the model that was there as it was. Raises OutputError.
+    """
+    files: dict[Path, bytes | str] = {folder / "model.onnx": onnx}
+    weights = folder / "model.safetensors"  # another model's, where this one has none
     if safetensors is not None:
-        atomic_write(folder / "model.safetensors", safetensors)
-    atomic_write(folder / "MODEL_CARD.md", card)
-    atomic_write(folder / "model.json", to_json(info))
+        files[weights] = safetensors
+    files |= {folder / "MODEL_CARD.md": card, folder / "model.json": to_json(info)}
+    write_together(files, without=() if safetensors is not None else (weights,))
 
 
 def to_json(info: Mapping[str, Any]) -> str:
-    """Return model.json's text: readable, the same for the same model."""
-    return json.dumps(info, indent=2, ensure_ascii=True, allow_nan=False) + "\n"
+    """Return model.json's text: readable, the same for the same model, with a digest of itself at the end."""
+    rest = {key: value for key, value in info.items() if key != SEAL}
+    plain = json.loads(json.dumps(rest, allow_nan=False))  # as it will be read
+    return json.dumps(plain | {SEAL: content_digest(plain)}, indent=2, ensure_ascii=True, allow_nan=False) + "\n"

@@ -208,7 +208,7 @@ def int8_info(info: Mapping[str, Any], report: Mapping[str, Any], onnx: bytes) -
     same = report["data"]["trained_on_it"]
     compared = ("quantization", "data", "bytes", "same_class", "latency_ms", "threads", "measured_with", "findings")
     return {
-        **info,
+        **{key: value for key, value in info.items() if key != "shrinkage"},  # it fits float32's graph alone
         "name": f"{info.get('name', 'model')}-int8",
         "precision": "int8",
         "scores": dict(report["scores"]["int8"]) if same else {},

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,18 +18,18 @@ import numpy as np
 import numpy.typing as npt
 
 from faultdx.config import HEALTHY_NAMES, PrepareConfig
-from faultdx.cutting import Cutting, Known, cut_item, learn, resampled_length, starts_of
+from faultdx.cutting import Cutting, Known, resampled_length, starts_of
 from faultdx.dataset import created
 from faultdx.errors import ConfigError, DatasetError, OutputError, RecordError
-from faultdx.files import check_target, show
-from faultdx.mapping import Lost, mapped
-from faultdx.mapping.names import Name, not_seen
-from faultdx.records.opening import is_standard_input
+from faultdx.files import check_target, output_error, show
+from faultdx.journal import Journal, kept, spare
+from faultdx.passes import LostError, Progress, cut_all, learn_all
 from faultdx.records.table import Item
+from faultdx.resumption import KeptRecords
 from faultdx.signals.noise import KINDS
 from faultdx.splits import NAMES, Shares, SplitPlan, Subject, plan_split
 
-Progress = Callable[[str, int, int], None]
+_OVERHEAD_BYTES = 8 << 20  # of a prepared file, besides its segments: as `dataset.created` reckons
 
 
 @dataclass(frozen=True)
@@ -46,30 +45,6 @@ class Summary:
     plan: SplitPlan
     skipped: tuple[RecordError, ...]
     notes: tuple[str, ...]
-
-
-def _in_order(
-    work: Callable[..., Any], tasks: Sequence[tuple[Any, ...]], workers: int, dask: str | None = None
-) -> Generator[Any, None, None]:
-    """Yield work(*task) in the order of the tasks, a bounded number of results ahead of the consumer."""
-    # An arithmetic of memory: a result is the segments of a record with all its noises, so few may wait.
-    window = 2 * workers if dask is None else None
-    with closing(
-        mapped(work, tasks, workers=min(workers, len(tasks)), dask=dask, window=window, here=_is_piped)
-    ) as results:
-        for task, result in zip(tasks, results, strict=False):
-            if isinstance(result, Lost):
-                which = f" at {show(task[0].path)}" if isinstance(task[0], Item) else ""
-                raise DatasetError(
-                    f"a worker process was {result.reason}{which}, most likely because memory ran out: "
-                    f"{'use workers with more memory' if dask else 'use fewer --workers'}"
-                )
-            yield result
-
-
-def _is_piped(item: object, *_: object) -> bool:
-    """Tell whether a recording can be read by this process alone."""
-    return isinstance(item, Item) and is_standard_input(item.path)
 
 
 def _without_copies(known: list[Known]) -> tuple[list[int], list[RecordError], list[str]]:
@@ -143,22 +118,15 @@ def _check_channels(known: Sequence[Known], notes: list[str]) -> tuple[str, ...]
 
 
 def _usable(
-    items: Sequence[Item], config: PrepareConfig, workers: int, step: Progress, dask: str | None
+    items: Sequence[Item], config: PrepareConfig, keep: KeptRecords, workers: int, step: Progress, dask: str | None
 ) -> tuple[list[tuple[Item, Known]], list[RecordError], float, list[str]]:
     """First pass: return the records to use, those left out with the reason, the common rate, and notes."""
-    learned: list[Known | RecordError] = []
-    work = partial(learn, labels=config.labels, quality=config.quality, folder=_folder(dask))
-    with closing(_in_order(work, [(item,) for item in items], workers, dask)) as results:
-        for item, result in zip(items, results, strict=False):
-            host = getattr(result, "unseen_on", "")
-            unseen = host and Name(item.path).is_seen
-            learned.append(RecordError(not_seen(item.path, host), item.path) if unseen else result)
-            step("reading", len(learned), len(items))
+    learned = learn_all(items, config, keep, workers=workers, dask=dask, step=step)
     skipped = [r for r in learned if isinstance(r, RecordError)]
     usable = [(item, r) for item, r in zip(items, learned, strict=True) if isinstance(r, Known)]
-    keep, refused, notes = _without_copies([k for _, k in usable])
+    first, refused, notes = _without_copies([k for _, k in usable])
     skipped += refused
-    usable = [usable[i] for i in keep]
+    usable = [usable[i] for i in first]
     rate = _common_rate([k for _, k in usable], config) if usable else 0.0
     fit = []
     for item, k in usable:
@@ -218,15 +186,37 @@ def prepare(
     written by this process, and is the same, byte for byte, whoever read and cut
     progress : called with (stage, done, total). Records that cannot be used are left out and returned in
     `Summary.skipped`. Raises ConfigError, DatasetError (nothing usable, a split that is not possible), OutputError.
+
+    What each pass has finished is kept in a journal beside `out` until that is there: killed and called again with the
+    same configuration, it does what was not finished, and the file is the same, byte for byte.
     """
     config = config or PrepareConfig()
     if problems := config.problems():
         raise ConfigError("; ".join(problems))
+    spare(out)
     target = check_target(out, overwrite=overwrite)
-    if target.is_dir():
-        raise OutputError(f"{show(target)}: is a folder; name a file")
+    try:
+        if target.is_dir():
+            raise OutputError(f"{show(target)}: is a folder; name a file")
+    except OSError as error:  # it may not be looked at
+        raise output_error(target, error) from error
     step = progress or (lambda _stage, _done, _total: None)
-    usable, skipped, rate, notes = _usable(items, config, workers, step, dask)
+    with kept(target, ["prepare", asdict(config)], through=(LostError,)) as journal:
+        return _prepared(items, target, config, journal, overwrite, workers, dask, step)
+
+
+def _prepared(
+    items: Sequence[Item],
+    target: Path,
+    config: PrepareConfig,
+    journal: Journal,
+    overwrite: bool,
+    workers: int,
+    dask: str | None,
+    step: Progress,
+) -> Summary:
+    keep = KeptRecords(journal, config)
+    usable, skipped, rate, notes = _usable(items, config, keep, workers, step, dask)
     known = [k for _, k in usable]
     try:
         channels, classes, split = _layout(known, config, notes)
@@ -247,8 +237,15 @@ def prepare(
         raise DatasetError(f"--healthy {unknown[0]!r}: no record has this class; there are {', '.join(classes)}")
     if not healthy:
         notes.append("no class is known to be healthy, so fault or no fault will not be said: --healthy CLASS names it")
-    tasks = [(item, k.seen, shares) for (item, k), shares in zip(usable, split.shares, strict=True)]
-    work = partial(cut_item, plan=plan, folder=_folder(dask))
+    if journal.taken:
+        notes.append(f"{journal.taken} of {len(items)} records are taken up from an interrupted run")
+    segments_bytes = int(counts.sum()) * len(channels) * config.segment * 4
+    room = journal.room(segments_bytes + _OVERHEAD_BYTES, segments_bytes + _OVERHEAD_BYTES - journal.size)
+    if not room:
+        notes.append(
+            "interrupted while it cuts, it would cut again: the disk has no room to keep segments twice, or another "
+            "run writes the same file"
+        )
     with created(
         target,
         total=int(counts.sum()),
@@ -257,10 +254,10 @@ def prepare(
         labels=[classes.index(k.label) for k in known],
         overwrite=overwrite,
     ) as writer:
-        with closing(_in_order(work, tasks, workers, dask)) as blocks:
+        with closing(cut_all(usable, split.shares, plan, keep, workers=workers, dask=dask, room=room)) as blocks:
             for done, block in enumerate(blocks):
                 writer.append(done, block)
-                step("cutting", done + 1, len(tasks))
+                step("cutting", done + 1, len(usable))
         writer.finish(
             _table(known),
             {
@@ -294,11 +291,6 @@ def prepare(
     )
 
 
-def _folder(dask: str | None) -> str | None:
-    """Return what relative names are relative to, where another machine is to open them."""
-    return None if dask is None else str(Path.cwd())
-
-
 def _declared(item: Item) -> dict[str, Any]:
     """Return what the command line declared of every record: the rest of the file's configuration."""
     flags = item.flags
@@ -317,7 +309,7 @@ def _is_healthy(label: str, config: PrepareConfig) -> bool:
 
 
 def _table(known: Sequence[Known]) -> dict[str, list[Any]]:
-    text = ("path", "sha256", "label", "specimen", "condition", "asset", "unit")
+    text = ("path", "sha256", "label", "specimen", "condition", "asset", "unit", "bearing")
     table: dict[str, list[Any]] = {name: [getattr(k, name) or "" for k in known] for name in text}
     table["rpm"] = [k.rpm if k.rpm is not None else float("nan") for k in known]
     for name in ("source_rate_hz", "samples", "rms"):

@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
+import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,7 +25,8 @@ import numpy.typing as npt
 from faultdx.dataset import Prepared
 from faultdx.errors import ConfigError, DatasetError, ModelError
 from faultdx.evaluation import evaluate_side
-from faultdx.files import show
+from faultdx.extras import onnx_runtime
+from faultdx.files import output_error, show
 from faultdx.inference import Network
 from faultdx.portable import packages_for_export
 from faultdx.signals.noise import KINDS, add_noise
@@ -110,10 +112,12 @@ def quantize(onnx: bytes, segments: Floats, *, calibration: str = "minmax", scop
 
     calibration : "minmax" takes the whole range of an activation, "entropy" the part that loses least of its
         distribution (Kullback-Leibler); scope : a key of SCOPES
-    Raises ConfigError where onnxruntime.quantization cannot be imported, ModelError where it cannot do it.
+    Raises ConfigError where onnxruntime.quantization cannot be imported, ModelError where it cannot do it, OutputError
+    where its scratch files (below TMPDIR) cannot be written.
     """
     library = packages_for_export()
     try:
+        onnx_runtime()
         from onnxruntime import quantization
     except ImportError as error:
         raise ConfigError(
@@ -128,23 +132,28 @@ def quantize(onnx: bytes, segments: Floats, *, calibration: str = "minmax", scop
             return next(batches, None)
 
     kinds = SCOPES[scope]
-    with tempfile.TemporaryDirectory(prefix="faultdx-") as folder, _silent():
-        target = Path(folder) / "int8.onnx"
-        try:
-            quantization.quantize_static(
-                library.load_from_string(onnx),
-                target,
-                Reader(),
-                quant_format=quantization.QuantFormat.QDQ,
-                op_types_to_quantize=None if kinds is None else list(kinds),
-                per_channel=True,
-                activation_type=quantization.QuantType.QInt8,
-                weight_type=quantization.QuantType.QInt8,
-                calibrate_method=quantization.CalibrationMethod[CALIBRATIONS[calibration]],
-            )
-            return target.read_bytes()
-        except Exception as error:  # it raises whatever numpy, onnx and onnxruntime raise
-            raise ModelError(f"the network cannot be quantised ({calibration}, {scope}): {error}") from error
+    try:
+        with tempfile.TemporaryDirectory(prefix="faultdx-") as folder, _silent():
+            target = Path(folder) / "int8.onnx"
+            try:
+                quantization.quantize_static(
+                    library.load_from_string(onnx),
+                    target,
+                    Reader(),
+                    quant_format=quantization.QuantFormat.QDQ,
+                    op_types_to_quantize=None if kinds is None else list(kinds),
+                    per_channel=True,
+                    activation_type=quantization.QuantType.QInt8,
+                    weight_type=quantization.QuantType.QInt8,
+                    calibrate_method=quantization.CalibrationMethod[CALIBRATIONS[calibration]],
+                )
+                return target.read_bytes()
+            except OSError:
+                raise
+            except Exception as error:  # it raises whatever numpy, onnx and onnxruntime raise
+                raise ModelError(f"the network cannot be quantised ({calibration}, {scope}): {error}") from error
+    except OSError as error:  # onnxruntime quantises by way of files
+        raise output_error(error.filename or os.environ.get("TMPDIR", "/tmp"), error) from error
 
 
 @contextlib.contextmanager

@@ -60,6 +60,12 @@ class Recorder:
         self.skipped += found
         return found
 
+    def earlier(self, row: Row, *, last: int) -> list[Row]:
+        """Return what is known of the measuring point of `row` before it, of this run too; at most the newest `last`
+        that are in the file, and those that wait. Raises as the history does."""
+        waiting = [one for one, _ in self._pending if (one.asset, one.point) == (row.asset, row.point)]
+        return [*self._history.before(row.asset, row.point, row.time, last=last), *waiting]
+
     def _commit(self) -> None:
         self._run, added = self._history.append(
             self._pending, version=self._version, started=self._started, run=self._run

@@ -5,10 +5,12 @@ config.toml  run.json  metrics.jsonl  curves.png  last.pt (resume only)  model/
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import platform
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,14 +20,17 @@ import numpy as np
 import torch
 
 from faultdx import __version__
+from faultdx.agreement_fit import fit as fit_agreement
 from faultdx.config import TrainConfig, to_toml
 from faultdx.dataset import Prepared, open_prepared
 from faultdx.errors import ConfigError, ModelError, OutputError
 from faultdx.evaluation import evaluate_side
-from faultdx.export import network_info, to_onnx, to_safetensors, weight_digests, write_model
+from faultdx.export import network_info, to_onnx_parts, to_safetensors, weight_digests, write_model
 from faultdx.familiarity_fit import fit as fit_familiarity
-from faultdx.files import atomic_write, check_target, output_error, show
+from faultdx.files import atomic_write, check_target, is_vacant, output_error, show
 from faultdx.inference import SCHEMA, Network
+from faultdx.intake import read_file
+from faultdx.shrinkage import fit as fit_shrinkage
 from faultdx.signals.noise import KINDS
 from faultdx.training import Trainer, logits
 from faultdx.voting import fit_temperature
@@ -34,6 +39,10 @@ from faultdx.voting import fit_temperature
 SCORE_SNR_DB = (-4.0, 0.0)
 # A verdict below this is "undecided". Not calibrated on anything: below one half the other classes together weigh more.
 MIN_CONFIDENCE = 0.5
+
+_MOST_BYTES, _MOST_JSON = 1 << 32, 1 << 24  # of a checkpoint, of run.json
+_MOST_THREADS = 1 << 12  # more than any machine has; torch takes the process down at absurd ones
+_UNFINISHED = ("running", "interrupted")
 
 Progress = Callable[[int, int, dict[str, Any] | None], None]
 
@@ -68,48 +77,61 @@ def train(
     curves: Callable[[Sequence[Mapping[str, Any]]], bytes],
     argv: Sequence[str] = (),
     stop: Callable[[], bool] = lambda: False,
+    held: Callable[[], AbstractContextManager[None]] = nullcontext,
     progress: Progress = lambda _s, _t, _r: None,
 ) -> Finished:
     """Train on a prepared file and write the run folder `out`.
 
     card, curves : how the model card and the picture of the metrics are made (the report room's)
     stop : asked before every step; True saves a checkpoint and raises Interrupted
+    held : the training runs within it: where signals wait for `stop`. Before there is nothing to lose, and afterwards
+        the last checkpoint is written
     Raises DatasetError, ConfigError, ModelError (a checkpoint that does not fit), OutputError.
     """
     config = config or TrainConfig()
     if resume and overwrite:
         raise ConfigError("--resume continues a run and --overwrite replaces it: choose one")
-    torch.set_num_threads(config.threads or default_threads())
     with open_prepared(dataset) as prepared:
         prepared.verify()
         config = replace(config, dataset=str(Path(dataset).absolute()))
         folder = _open_folder(Path(out), resume=resume, overwrite=overwrite)
+        old = _begun(folder) if resume else {}
+        torch.set_num_threads(config.threads or old.get("threads") or default_threads())
         trainer = Trainer(prepared, config)
         if resume:
-            _check_same(folder, trainer, prepared)
-            trainer.restore(_checkpoint(folder / "last.pt"))
+            _check_same(folder, old, trainer, prepared)
+            if (folder / "last.pt").is_file():  # a run that was killed before its first checkpoint has none
+                trainer.restore(_checkpoint(folder / "last.pt"))
         elif overwrite:
             _clear(folder)  # not before everything that can refuse the start has had its say
         run = _run_info(trainer, prepared, argv)
         if resume:  # how it began stays on record
-            old = json.loads((folder / "run.json").read_text(encoding="utf-8"))
             again = [*old.get("resumed", []), {"argv": run["argv"], "started": run["started"]}]
             run |= {"argv": old.get("argv"), "started": old.get("started"), "resumed": again}
         _write_start(folder, trainer.config, run)
 
-        def save() -> None:
-            atomic_write(folder / "last.pt", trainer.checkpoint())
+        def write_metrics() -> None:
             lines = "".join(json.dumps(row) + "\n" for row in trainer.state.rows)
             atomic_write(folder / "metrics.jsonl", lines)
 
-        if not trainer.run(stop=stop, progress=progress, save=save):
+        def save() -> None:
+            atomic_write(folder / "last.pt", trainer.checkpoint())
+            write_metrics()
+
+        if trainer.state.rows:  # the kill may have come between the checkpoint and its metrics
+            write_metrics()
+        with held():
+            ended = trainer.run(stop=stop, progress=progress, save=save)
+        if stop() or not ended:  # asked while the last step ran: what is left is short, but the asker may not wait
             atomic_write(folder / "run.json", _json({**run, "status": "interrupted"}))
             raise Interrupted(show(folder), trainer.epoch, trainer.config.epochs)
-        if stop():  # asked while the last step ran: what is left is short, but the asker may not wait
-            atomic_write(folder / "run.json", _json({**run, "status": "interrupted"}))
-            raise Interrupted(show(folder), trainer.epoch, trainer.config.epochs)
-        info, scores = _write_model(folder, trainer, prepared, card)
-        atomic_write(folder / "curves.png", curves(trainer.state.rows))
+        try:
+            info, scores = _write_model(folder, trainer, prepared, card)
+            atomic_write(folder / "curves.png", curves(trainer.state.rows))
+        except BaseException as error:
+            if not isinstance(error, Exception):  # a signal
+                atomic_write(folder / "run.json", _json({**run, "status": "interrupted"}))
+            raise
         seconds = trainer.state.seconds
         atomic_write(folder / "run.json", _json({**run, "status": "finished", "duration_s": round(seconds, 1)}))
         return Finished(str(folder), trainer.state.best_epoch, trainer.config.epochs, scores, seconds, info)
@@ -124,14 +146,16 @@ def default_threads() -> int:
 def _open_folder(folder: Path, *, resume: bool, overwrite: bool) -> Path:
     name = show(folder)
     if resume:
-        if not (folder / "last.pt").is_file():
-            raise OutputError(f"{name}: nothing to resume (no last.pt); leave out --resume to start")
+        if not (folder / "last.pt").is_file() and _status(folder) not in _UNFINISHED:
+            there = folder.is_dir() and not is_vacant(folder)
+            start = "start again with --overwrite" if there else "leave out --resume to start"
+            raise OutputError(f"{name}: nothing to resume (no last.pt); {start}")
         check_target(folder / "last.pt", overwrite=True)
         return folder
-    if folder.is_dir() and not any(folder.iterdir()):
-        overwrite = True  # an empty folder holds nothing to lose
+    free = folder.is_dir() and is_vacant(folder)
+    overwrite = overwrite or free  # such a folder holds nothing to lose
     if overwrite and folder.exists():
-        if not folder.is_dir() or (any(folder.iterdir()) and not (folder / "run.json").is_file()):
+        if not folder.is_dir() or not (free or (folder / "run.json").is_file()):
             raise OutputError(f"{name}: is not a run folder of faultdx, so it is not overwritten; choose another --out")
         check_target(folder / "run.json", overwrite=True)
         return folder
@@ -142,7 +166,7 @@ def _open_folder(folder: Path, *, resume: bool, overwrite: bool) -> Path:
 
 def _clear(folder: Path) -> None:
     """Take away what an overwritten run left: its model must not be taken for the new one. The rest stays."""
-    for old in ("model/model.json", "last.pt", "metrics.jsonl", "curves.png"):
+    for old in ("model/model.json", "last.pt", "metrics.jsonl", "curves.png", "config.toml"):
         try:
             (folder / old).unlink(missing_ok=True)
         except OSError as error:
@@ -150,11 +174,11 @@ def _clear(folder: Path) -> None:
 
 
 def _checkpoint(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        reason = os.strerror(error.errno or 0).lower()
-        raise ModelError(f"{show(path)}: cannot be read: {reason}; start again with --overwrite") from error
+    return read_file(path, limit_bytes=_MOST_BYTES, kind=ModelError, cure="start again with --overwrite")
+
+
+def _run_json(folder: Path) -> bytes:
+    return read_file(folder / "run.json", limit_bytes=_MOST_JSON, kind=ModelError, cure="start again with --overwrite")
 
 
 def _comparable(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -162,12 +186,30 @@ def _comparable(config: Mapping[str, Any]) -> dict[str, Any]:
     return {k: v for k, v in config.items() if k not in ("dataset", "threads", "device")}
 
 
-def _check_same(folder: Path, trainer: Trainer, prepared: Prepared) -> None:
+def _begun(folder: Path) -> dict[str, Any]:
+    """Return the run.json of a run to be resumed, its parts of the right kind. Raises ModelError."""
     try:
-        run = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-        old_digest, old_config = str(run["dataset"]["digest"]), dict(run["config"])
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        run = json.loads(_run_json(folder))
+        run["dataset"] = {"digest": str(run["dataset"]["digest"])}
+        run["config"], run["versions"] = dict(run["config"]), dict(run.get("versions", {}))
+        if type(threads := run.get("threads", 0)) is not int or not 0 <= threads <= _MOST_THREADS:
+            raise ValueError(threads)
+        return dict(run)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ModelError(f"{show(folder / 'run.json')}: cannot be read: start again with --overwrite") from error
+
+
+def _status(folder: Path) -> str:
+    """Return what run.json says of a run, '' where it says nothing."""
+    try:
+        return str(json.loads(_run_json(folder))["status"])
+    except (ModelError, ValueError, KeyError, TypeError, RecursionError):
+        return ""
+
+
+def _check_same(folder: Path, run: Mapping[str, Any], trainer: Trainer, prepared: Prepared) -> None:
+    """Refuse to continue a run where the end would not be that of the run undisturbed. Raises ConfigError."""
+    old_digest, old_config = run["dataset"]["digest"], run["config"]
     if old_digest != prepared.digest:
         raise ConfigError(
             f"{show(folder)}: was trained on another dataset (digest {old_digest[:12]}, now {prepared.digest[:12]}): "
@@ -181,6 +223,16 @@ def _check_same(folder: Path, trainer: Trainer, prepared: Prepared) -> None:
             f"{show(folder)}: was started with another configuration ({', '.join(changed)}): "
             "resume with the same, or start again with --overwrite"
         )
+    here = {"device": str(trainer.device), "threads": torch.get_num_threads(), **_versions()}
+    there = {"device": run.get("device"), "threads": run.get("threads"), **run["versions"]}
+    for name in ("device", "threads", "torch", "numpy"):
+        # what an older version did not write down is not compared
+        if there.get(name) and there[name] != here[name]:
+            same = f"--{name} {there[name]}" if name in ("device", "threads") else f"{name} {there[name]}"
+            raise ConfigError(
+                f"{show(folder)}: was started with {name} {show(str(there[name])[:80])}, and this is {here[name]}: its "
+                f"last digits would be others; resume with {show(same[:80])}, or start again with --overwrite"
+            )
 
 
 def _run_info(trainer: Trainer, prepared: Prepared, argv: Sequence[str]) -> dict[str, Any]:
@@ -194,12 +246,16 @@ def _run_info(trainer: Trainer, prepared: Prepared, argv: Sequence[str]) -> dict
         "device": str(trainer.device),
         "config": asdict(trainer.config),
         "dataset": {"path": show(prepared.path), "digest": prepared.digest, "split": prepared.split},
-        "versions": {
-            "faultdx": __version__,
-            "python": platform.python_version(),
-            "torch": torch.__version__,
-            "numpy": np.__version__,
-        },
+        "versions": _versions(),
+    }
+
+
+def _versions() -> dict[str, str]:
+    return {
+        "faultdx": __version__,
+        "python": platform.python_version(),
+        "torch": str(torch.__version__),
+        "numpy": np.__version__,
     }
 
 
@@ -208,8 +264,9 @@ def _json(value: Any) -> str:
 
 
 def _write_start(folder: Path, config: TrainConfig, run: Mapping[str, Any]) -> None:
-    atomic_write(folder / "config.toml", to_toml("train", config))
+    # run.json first: it is what makes the folder a run's, to be resumed or overwritten whatever comes next
     atomic_write(folder / "run.json", _json(run))
+    atomic_write(folder / "config.toml", to_toml("train", config))
 
 
 def _write_model(
@@ -235,6 +292,7 @@ def _write_model(
         "temperature": fit_temperature(z, validation.label),
         "min_confidence": MIN_CONFIDENCE,
         "familiarity": None,
+        "agreement": None,
         "envelope": {
             "rms": [float(rms.min()), float(rms.max())],
             "rpm": [float(known_rpm.min()), float(known_rpm.max())] if known_rpm.size else None,
@@ -255,7 +313,9 @@ def _write_model(
         "scores": {},
         "faultdx_version": __version__,
     }
-    onnx, safetensors = to_onnx(network), to_safetensors(network)
+    (onnx, addendum), safetensors = to_onnx_parts(network), to_safetensors(network)
+    if addendum:
+        info["shrinkage"] = {"graph": base64.b64encode(addendum).decode("ascii")}
     # the scores are those of the exported network with its temperature, as a plant would run it
     model = Network.from_parts(onnx, info)
     info["scores"] = {
@@ -271,6 +331,11 @@ def _write_model(
         polarity=config.polarity,
         seed=config.seed + 3,
     )
+    info["agreement"] = fit_agreement(model, prepared)
+    if addendum:
+        info["shrinkage"]["healthy"] = fit_shrinkage(
+            model, prepared, noise=config.noise, snr_db=(config.snr[0], config.snr[1]), seed=config.seed + 4
+        )
     info["weights"] = weight_digests(onnx, safetensors)
     write_model(folder / "model", onnx=onnx, safetensors=safetensors, info=info, card=card(info))
     return info, info["scores"]

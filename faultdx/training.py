@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import math
 import time
 from collections.abc import Callable
@@ -16,6 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from faultdx.batches import Sampler, Validation
+from faultdx.checkpoint import Saved, pack, unpack
 from faultdx.config import TrainConfig
 from faultdx.dataset import Prepared
 from faultdx.errors import ConfigError, ModelError
@@ -45,20 +45,32 @@ class State:
     rows: list[dict[str, Any]] = field(default_factory=list)
 
 
-def logits(network: Network, segments: npt.NDArray[np.float32], device: torch.device) -> npt.NDArray[np.float64]:
+class _Asked(Exception):  # noqa: N818 - it is not an error
+    """The training was asked to stop while it measured."""
+
+
+def logits(
+    network: Network,
+    segments: npt.NDArray[np.float32],
+    device: torch.device,
+    stop: Callable[[], bool] = lambda: False,
+) -> npt.NDArray[np.float64]:
     """(segments, channels, samples) -> (segments, classes), with the batch normalisation in evaluation mode."""
     network.eval()
+    found = []
     with torch.inference_mode():
-        found = [
-            network(torch.from_numpy(segments[i : i + _EVALUATE]).to(device)).cpu()
-            for i in range(0, len(segments), _EVALUATE)
-        ]
+        for i in range(0, len(segments), _EVALUATE):
+            if i and stop():
+                raise _Asked
+            found.append(network(torch.from_numpy(segments[i : i + _EVALUATE]).to(device)).cpu())
     return torch.cat(found).double().numpy() if found else np.empty((0, network.dims.classes))
 
 
-def measure(network: Network, validation: Validation, device: torch.device) -> dict[str, float]:
+def measure(
+    network: Network, validation: Validation, device: torch.device, stop: Callable[[], bool] = lambda: False
+) -> dict[str, float]:
     """Return the loss and the accuracy per segment and per record; every segment counts once."""
-    p = softmax(logits(network, validation.x, device))
+    p = softmax(logits(network, validation.x, device, stop))
     scores = score(p, validation.label, validation.record, validation.classes)
     nll = -np.log(np.maximum(p[np.arange(len(p)), validation.label], 1e-12)).mean()
     return {
@@ -138,8 +150,13 @@ class Trainer:
 
     @property
     def epoch(self) -> int:
-        """Epochs finished."""
-        return self.state.step // self.steps_per_epoch
+        """Epochs finished: their steps done and their result measured."""
+        return len(self.state.rows)
+
+    @property
+    def _unmeasured(self) -> bool:
+        """Whether the steps of an epoch are done and it was not measured: a stop may come between the two."""
+        return self.state.step > 0 and self.epoch < self.state.step // self.steps_per_epoch
 
     def run(
         self,
@@ -154,11 +171,20 @@ class Trainer:
         save : called where a checkpoint should be written
         """
         state, config = self.state, self.config
-        while state.step < self.total:
+        while state.step < self.total or self._unmeasured:
+            began = time.monotonic()
+            if self._unmeasured:
+                try:
+                    row = self._end_epoch(began, stop)
+                except _Asked:  # nothing of it was kept: it is measured again where the run goes on
+                    save()
+                    return False
+                save()
+                progress(state.step, self.total, row)
+                continue
             if stop():
                 save()
                 return False
-            began = time.monotonic()
             rate = learning_rate(config, state.step, self.total)
             for group in state.optimizer.param_groups:
                 group["lr"] = rate
@@ -176,30 +202,26 @@ class Trainer:
                     "a lower --set learning_rate= helps"
                 )
             state.step += 1
-            row = None
-            if state.step % self.steps_per_epoch == 0:
-                row = self._end_epoch(rate, began)
-                save()
-            else:
-                state.seconds += time.monotonic() - began
-            progress(state.step, self.total, row)
+            state.seconds += time.monotonic() - began
+            if not self._unmeasured:
+                progress(state.step, self.total, None)
         return True
 
-    def _end_epoch(self, rate: float, began: float) -> dict[str, Any]:
-        state = self.state
-        row: dict[str, Any] = {"epoch": self.epoch, "train_loss": state.loss_sum / self.steps_per_epoch}
+    def _end_epoch(self, began: float, stop: Callable[[], bool]) -> dict[str, Any]:
+        state, epoch = self.state, self.epoch + 1
+        row: dict[str, Any] = {"epoch": epoch, "train_loss": state.loss_sum / self.steps_per_epoch}
         if len(self.validation.label):
-            row |= measure(state.average, self.validation, self.device)
+            row |= measure(state.average, self.validation, self.device, stop)
             if not math.isfinite(row["val_loss"]):
                 raise ModelError(
-                    f"the training diverged in epoch {self.epoch} (the validation loss is not a number): "
+                    f"the training diverged in epoch {epoch} (the validation loss is not a number): "
                     "a lower --set learning_rate= helps"
                 )
-        row["learning_rate"] = rate
+        row["learning_rate"] = learning_rate(self.config, state.step - 1, self.total)  # of its last step
         state.loss_sum = 0.0
         # without validation data the last epoch is as good a choice as any, and the only honest one
-        if row.get("val_loss", -1.0 * self.epoch) <= state.best_loss:
-            state.best_loss, state.best_epoch = row.get("val_loss", -1.0 * self.epoch), self.epoch
+        if row.get("val_loss", -1.0 * epoch) <= state.best_loss:
+            state.best_loss, state.best_epoch = row.get("val_loss", -1.0 * epoch), epoch
             state.best = {k: v.detach().cpu().clone() for k, v in state.average.state_dict().items()}
         state.seconds += time.monotonic() - began
         row["seconds"] = round(state.seconds, 3)
@@ -212,37 +234,51 @@ class Trainer:
         network.load_state_dict(self.state.best)
         return network.eval()
 
+    def _saved(self) -> Saved:
+        s = self.state
+        tensors = {"network": s.network.state_dict(), "average": s.average.state_dict(), "best": s.best}
+        numbers = {
+            "step": s.step,
+            "loss_sum": s.loss_sum,
+            "seconds": s.seconds,
+            "best_loss": s.best_loss,
+            "best_epoch": s.best_epoch,
+        }
+        return Saved(tensors, s.optimizer.state_dict()["state"], numbers, s.rows)
+
     def checkpoint(self) -> bytes:
         """Return the whole state as bytes that `restore` reads back."""
-        s = self.state
-        buffer = io.BytesIO()
-        torch.save(
-            {
-                "network": s.network.state_dict(),
-                "average": s.average.state_dict(),
-                "optimizer": s.optimizer.state_dict(),
-                "best": s.best,
-                "numbers": [s.step, s.loss_sum, s.seconds, s.best_loss, s.best_epoch],
-                "rows": s.rows,
-            },
-            buffer,
-        )
-        return buffer.getvalue()
+        return pack(self._saved())
 
     def restore(self, checkpoint: bytes) -> None:
         """Continue from `checkpoint()`'s bytes. Raises ModelError where they do not fit this run."""
         s = self.state
+        found = unpack(checkpoint, self._saved())
+        numbers = found.numbers
+        sized = {i: p.shape for i, p in enumerate(p for g in s.optimizer.param_groups for p in g["params"])}
+        fits = all(
+            number in sized
+            and all(not isinstance(v, Tensor) or v.shape in (sized[number], ()) for v in values.values())
+            for number, values in found.optimizer.items()
+        )
+        done, over = divmod(numbers["step"], self.steps_per_epoch)
+        # a stop between the steps of an epoch and its measurement leaves the epoch without its row
+        measured = len(found.rows) == done or (over == 0 and len(found.rows) == done - 1)
+        if not fits or not measured or len(found.rows) < numbers["best_epoch"] or numbers["step"] > self.total:
+            raise ModelError("last.pt does not fit this run: start again with --overwrite")
         try:
-            found = torch.load(io.BytesIO(checkpoint), map_location="cpu", weights_only=True)
-            s.network.load_state_dict(found["network"])
-            s.average.load_state_dict(found["average"])
-            s.optimizer.load_state_dict(found["optimizer"])
-            s.best, s.rows = found["best"], found["rows"]
-            s.step, s.loss_sum, s.seconds, s.best_loss, s.best_epoch = found["numbers"]
-        except Exception as error:  # torch.load raises whatever a damaged file leads it to
+            s.network.load_state_dict(found.tensors["network"])
+            s.average.load_state_dict(found.tensors["average"])
+            # what is constant in the groups is that of the configuration; the rate is set at every step
+            groups = s.optimizer.state_dict()["param_groups"]
+            s.optimizer.load_state_dict({"state": found.optimizer, "param_groups": groups})
+        except Exception as error:  # torch raises whatever a state of another kind leads it to
             raise ModelError(
                 f"last.pt does not fit this run ({type(error).__name__}): start again with --overwrite"
             ) from error
+        s.best, s.rows = dict(found.tensors["best"]), found.rows
+        s.step, s.best_epoch = int(numbers["step"]), int(numbers["best_epoch"])
+        s.loss_sum, s.seconds, s.best_loss = numbers["loss_sum"], numbers["seconds"], numbers["best_loss"]
 
 
 def _device(name: str) -> torch.device:

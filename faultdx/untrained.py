@@ -1,4 +1,4 @@
-"""Record + bearing -> Diagnosis, without a trained model: what `diagnose` asks where none is given.
+"""Record + bearing or gears -> Diagnosis, without a trained model: what `diagnose` asks where none is given.
 
 It stands where a Model stands: the same Diagnosis, the same report, JSON and exit codes. What it says is the testimony
 of the spectrum alone, and "no evidence" is not "healthy".
@@ -14,33 +14,41 @@ from dataclasses import replace
 from typing import Any
 
 from faultdx import __version__
+from faultdx.baseline import Baseline, baseline_alone, with_baseline
 from faultdx.diagnosis import PHYSICS as NAME
 from faultdx.diagnosis import Diagnosis, levels_of, unread
 from faultdx.errors import RecordError
+from faultdx.gearing import SUSPECTED, gears_alone, named, with_gears
 from faultdx.records.objections import objections
 from faultdx.records.reading import read_item
 from faultdx.records.record import Record
 from faultdx.records.table import Item
+from faultdx.severity import severity_evidence
+from faultdx.signals import gears as gear_physics
 from faultdx.signals import witness as physics
 from faultdx.testimony import PLACES, KnownBearing, hear
 
-CLASSES = ("no_evidence", "damaged", *PLACES)
+CLASSES = ("no_evidence", "damaged", *PLACES, SUSPECTED, "changed", "unchanged")
 
 
 class Untrained:
     """Diagnoses the bearing of a record from its geometry and the shaft's speed.
 
     bearing : of every record; None: each record's own, from its table or the catalogue
+    baseline : healthy recordings of the machine, see `faultdx.baseline`; None: there are none
     info, classes, digest, summary : as of a Model
     """
 
     classes = CLASSES
 
-    def __init__(self, bearing: KnownBearing | None = None) -> None:
-        self.bearing, self.hears = bearing, True
+    def __init__(self, bearing: KnownBearing | None = None, *, baseline: Baseline | None = None) -> None:
+        self.bearing, self.hears, self.baseline = bearing, True, baseline
         limits = {k: getattr(physics, k) for k in ("LOCATED", "DAMAGED", "CAGE_DAMAGED", "MARGIN", "OUTSHONE")}
-        named = None if bearing is None else bearing.to_dict()
-        text = json.dumps({"name": NAME, "limits": limits, "bearing": named}, sort_keys=True)
+        limits |= {k: getattr(gear_physics, k) for k in ("FM4_LIMIT", "REPEATS")}
+        known = None if bearing is None else bearing.to_dict()
+        asked: dict[str, Any] = {"name": NAME, "limits": limits, "bearing": known}
+        asked |= {} if baseline is None else {"baseline": baseline.digest}
+        text = json.dumps(asked, sort_keys=True)
         self.digest = hashlib.sha256(text.encode()).hexdigest()
         self.info: Mapping[str, Any] = {
             "name": NAME,
@@ -65,7 +73,7 @@ class Untrained:
         return replace(found, elapsed_s=time.perf_counter() - began)
 
     def diagnose(self, record: Record, *, min_confidence: float | None = None, quality: str = "refuse") -> Diagnosis:
-        """Return what the spectrum of a record says of its bearing. Never raises for a record.
+        """Return what the spectrum of a record says of its bearing and its gears. Never raises for a record.
 
         quality : as in `Model.diagnose`; min_confidence is of no account here: there is no probability
         """
@@ -79,10 +87,24 @@ class Untrained:
             "record": record,
         }
         refused = any(c.severity == "refuse" for c in checks)
+        if not refused:
+            facts["evidence"] |= severity_evidence(record)
+        if not refused and self.bearing is None and not record.details.get("bearing") and named(record):
+            found = Diagnosis(record.path, record.sha256, "diagnosed", quality=checks, warnings=record.notes, **facts)
+            found = with_baseline(gears_alone(found, record), record, self.baseline)
+            return replace(found, elapsed_s=time.perf_counter() - began)
         heard = None if refused else hear(record, self.bearing, checks=checks)
         if heard is None or heard.witness is None:
-            checks = checks if heard is None or heard.obstacle is None else (*checks, heard.obstacle)
-            found = Diagnosis(record.path, record.sha256, "unusable", quality=checks, warnings=record.notes, **facts)
+            obstacle = None if heard is None else heard.obstacle
+            notes = record.notes
+            if self.baseline is not None and not refused:
+                if obstacle is not None and (self.bearing is not None or record.details.get("bearing")):
+                    notes = (*notes, f"the bearing was not looked at: {obstacle.message}")
+                found = Diagnosis(record.path, record.sha256, "undecided", quality=checks, warnings=notes, **facts)
+                found = baseline_alone(found, record, self.baseline)
+                return replace(found, elapsed_s=time.perf_counter() - began)
+            checks = checks if obstacle is None else (*checks, obstacle)
+            found = Diagnosis(record.path, record.sha256, "unusable", quality=checks, warnings=notes, **facts)
             return replace(found, elapsed_s=time.perf_counter() - began)
         witness = heard.witness
         facts["evidence"] = {**facts["evidence"], "witness": heard.to_dict()}
@@ -100,4 +122,5 @@ class Untrained:
             witness=witness,
             **facts,
         )
+        found = with_baseline(with_gears(found, record), record, self.baseline)
         return replace(found, elapsed_s=time.perf_counter() - began)

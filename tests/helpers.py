@@ -141,7 +141,9 @@ def model_with(run: Path, target: Path, **changes: Any) -> Path:
     """Copy the model of a run folder to `target`, with some entries of its model.json changed."""
     shutil.copytree(run / "model", target)
     file = target / "model.json"
-    file.write_text(json.dumps(json.loads(file.read_text("utf-8")) | changes), "utf-8")
+    info = json.loads(file.read_text("utf-8")) | changes
+    del info["content_sha256"]
+    file.write_text(json.dumps(info), "utf-8")
     return target
 
 

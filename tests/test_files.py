@@ -139,11 +139,14 @@ def test_whichever_call_fails_there_is_the_old_file_or_the_new_one(
     assert names(tmp_path) == ["result"]
 
 
-def test_a_leftover_of_a_killed_process_of_the_same_number_is_no_obstacle(tmp_path: Path) -> None:
-    (tmp_path / f".result.{os.getpid()}.faultdx-tmp").write_text("half")
+def test_a_leftover_of_a_killed_process_of_the_same_number_is_no_obstacle_and_goes_after_a_day(tmp_path: Path) -> None:
+    young, old = (tmp_path / f".{name}.{os.getpid()}.faultdx-tmp" for name in ("young", "old"))
+    for path, hours in ((young, 23), (old, 25)):
+        path.write_text("half")
+        os.utime(path, (time.time() - 3600 * hours,) * 2)
     atomic_write(tmp_path / "result", "whole")
     assert (tmp_path / "result").read_text() == "whole"
-    assert names(tmp_path) == ["result"]
+    assert names(tmp_path) == [young.name, "result"]
 
 
 def test_overwriting_can_be_refused(tmp_path: Path) -> None:

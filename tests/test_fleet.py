@@ -194,7 +194,7 @@ def test_processes_say_what_one_says(trained: Trained, spool: Path, tmp_path: Pa
     metrics = [[x for x in (f / "x.prom").read_text().split("\n") if "seconds" not in x] for f in folders]
     assert metrics[0] == metrics[1]
     pages = [{p.name: p.read_bytes() for p in (f / "r").iterdir()} for f in folders]
-    assert pages[0] == pages[1] and len(pages[0]) == len(ran[0].lines)
+    assert pages[0] == pages[1] and len(pages[0]) == len(ran[0].lines) + 1  # index.html
 
 
 def csv_rows(path: Path) -> list[dict[str, str]]:

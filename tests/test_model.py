@@ -116,6 +116,7 @@ def copy(good: Path, tmp_path: Path) -> Path:
 
 def edit(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
     info = json.loads((folder / "model.json").read_text())
+    info.pop("content_sha256", None)
     change(info)
     (folder / "model.json").write_text(json.dumps(info))
 

@@ -580,3 +580,21 @@ def test_one_broken_table_in_an_archive_costs_that_archive(tmp_path: Path) -> No
     assert good.path.endswith("good.npy") and read_item(good).signal.shape == (1, 100)
     with pytest.raises(RecordError, match=r"a\.zip:records\.csv.*rpm must be"):
         read_item(broken)
+
+
+def test_a_table_that_cannot_be_read_is_no_missing_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "worn").mkdir()
+    np.save(tmp_path / "worn" / "a.npy", np.zeros(64, np.float32))
+    table = tmp_path / "records.csv"
+    table.write_text("path,label\nworn/a.npy,healthy\n", encoding="utf-8")
+    assert [item.declared.label for item in find_records([str(tmp_path)])] == ["healthy"]
+    opened = Path.open
+
+    def denied(self: Path, *args: object, **more: object) -> object:
+        if self.name == "records.csv":
+            raise PermissionError(13, "Permission denied", str(self))
+        return opened(self, *args, **more)  # type: ignore[call-overload]
+
+    monkeypatch.setattr(Path, "open", denied)
+    with pytest.raises(RecordError, match=r"records\.csv: the records table cannot be read: permission denied"):
+        find_records([str(tmp_path)])

@@ -573,7 +573,7 @@ def test_a_copy_with_other_noise_votes_as_a_record_of_its_own(
         trainer = Trainer(prepared, FRESH)
         assert np.array_equal(trainer.validation.record, votes)
         oracle = Oracle(prepared, wrong=at_low)
-        monkeypatch.setattr(training, "logits", lambda _net, x, _device: np.log(oracle.probabilities(x) + 1e-9))
+        monkeypatch.setattr(training, "logits", lambda _net, x, *_: np.log(oracle.probabilities(x) + 1e-9))
         row = training.measure(trainer.state.average, trainer.validation, CPU)
         # six records right and six wrong; pooled together each pair would be right or wrong as one
         assert row["val_record_accuracy"] == row["val_accuracy"] == 0.5

@@ -54,6 +54,7 @@ def run_cell(task: Task) -> dict[str, Any]:
     began = time.monotonic()
     file, said = prepared_file(cell, task.root, task.work)
     with open_prepared(file) as prepared:
+        prepared.verify()
         config = replace(cell.train, device=task.device)
         ready, busy = time.monotonic(), time.process_time()
         trainer = Trainer(prepared, config)

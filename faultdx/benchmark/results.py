@@ -20,6 +20,7 @@ from typing import Any
 from faultdx.benchmark.cells import Cell
 from faultdx.errors import DatasetError
 from faultdx.files import show
+from faultdx.intake import read_file
 
 COLUMNS = (
     "plan", "data", "variant", "split", "level", "network", "input", "recipe", "training_noise", "seed", "side",
@@ -27,6 +28,7 @@ COLUMNS = (
     "steps", "cell", "train_seconds", "train_cpu_seconds",
 )  # fmt: skip
 Row = Mapping[str, Any]
+_MOST_BYTES = 1 << 28  # of a cell's result
 
 
 @dataclass(frozen=True)
@@ -45,9 +47,10 @@ class Spread:
 def read_cell(path: Path) -> dict[str, Any] | None:
     """Return a cell's result, or None where there is none yet. Raises DatasetError where the file is damaged."""
     try:
-        found = json.loads(path.read_text("utf-8"))
-    except FileNotFoundError:
-        return None
+        if not path.exists():
+            return None
+        data = read_file(path, limit_bytes=_MOST_BYTES, kind=DatasetError, cure="delete it, and its cell is run again")
+        found = json.loads(data)
     except (OSError, ValueError, RecursionError) as error:
         raise DatasetError(f"{show(path)}: is damaged: delete it, and its cell is run again") from error
     if not isinstance(found, dict) or found.get("status") not in ("finished", "failed"):

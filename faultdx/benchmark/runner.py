@@ -30,7 +30,7 @@ from faultdx.benchmark.cells import Cell, Task, cells_of
 from faultdx.benchmark.results import read_cell, rows_of, to_csv
 from faultdx.benchmark.sources import content_of
 from faultdx.errors import ConfigError, OutputError
-from faultdx.files import atomic_write, check_folder, output_error, show
+from faultdx.files import atomic_write, check_folder, is_vacant, output_error, show
 from faultdx.plans import Plan
 
 SCHEMA = "faultdx.benchmark/1"
@@ -42,7 +42,7 @@ _WALL = ("prepare", "train", "score")
 _SECONDS = 120.0  # a cell, where nobody has said or measured anything
 # What decides a result besides the configuration; the digest of their source is kept with every result.
 _DECIDING = (
-    "batches.py", "config.py", "cutting.py", "evaluation.py", "preparation.py", "splits.py", "training.py", "voting.py",
+    "batches.py", "config.py", "cutting.py", "evaluation.py", "preparation.py", "passes.py", "splits.py", "training.py", "voting.py",
     "benchmark/scoring.py", "networks/architecture.py", "networks/drsn.py", "networks/spectrogram.py",
     "networks/units.py", "networks/wdcnn.py", "signals/noise.py", "signals/resampling.py", "signals/segments.py",
     "simulation/bearing.py", "simulation/gearbox.py", "simulation/rig.py",
@@ -289,7 +289,7 @@ def _folder(plan: Plan, out: Path, *, overwrite: bool) -> Iterator[None]:
                     f"{name}: holds the benchmark {show(str(there.get('plan')))!r}; choose another --out, or "
                     "--overwrite replaces it"
                 )
-        elif out.is_dir() and any(out.iterdir()):
+        elif out.is_dir() and not _is_vacant(out):
             raise OutputError(f"{name}: is not empty and holds no benchmark; choose another --out")
     except (OSError, ValueError, AttributeError) as error:
         raise OutputError(f"{show(mark)}: cannot be read; choose another --out") from error
@@ -307,6 +307,16 @@ def _folder(plan: Plan, out: Path, *, overwrite: bool) -> Iterator[None]:
                 rest.unlink(missing_ok=True)
         atomic_write(mark, json.dumps({"schema": SCHEMA, "plan": plan.name}, indent=1) + "\n")
         yield
+
+
+def _is_vacant(out: Path) -> bool:
+    """Tell whether there is nothing in `out` but what a run makes before its mark: a kill may have come there."""
+    cells, work = out / "cells", out / "work"
+    return (
+        is_vacant(out, but=("cells", "work"))
+        and (not cells.exists() or is_vacant(cells))
+        and (not work.exists() or is_vacant(work, but=("lock",)))
+    )
 
 
 def _forget(out: Path) -> None:

@@ -20,6 +20,7 @@ COMMANDS = (
     "train",
     "evaluate",
     "benchmark",
+    "baseline",
     "diagnose",
     "inspect",
     "history",

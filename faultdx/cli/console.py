@@ -153,26 +153,50 @@ def _raise_stopped(signum: int, _frame: FrameType | None) -> None:
     raise Stopped(signum)
 
 
+class StopFlag:
+    """Which signal asked for an end: calling it gives the signal's number, or 0.
+
+    began : whether signals were ever held
+    """
+
+    def __init__(self) -> None:
+        self.began = False
+        self._seen: list[int] = []
+
+    def __call__(self) -> int:
+        """Return the number of the signal that came while signals were held, or 0."""
+        return self._seen[0] if self._seen else 0
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Within the block signals only set the flag, which is asked between two steps. A second one ends it at once.
+
+        nohup stays in force: a signal that is ignored stays ignored.
+        """
+        self.began = True
+
+        def handler(signum: int, _frame: FrameType | None) -> None:
+            if self._seen:
+                raise Stopped(signum)
+            self._seen.append(signum)
+
+        before = {s: signal.signal(s, handler) for s in _SIGNALS if signal.getsignal(s) is not signal.SIG_IGN}
+        try:
+            yield
+        finally:
+            for number, old in before.items():
+                signal.signal(number, old)
+
+
 @contextlib.contextmanager
-def stop_flag() -> Iterator[Callable[[], int]]:
+def stop_flag() -> Iterator[StopFlag]:
     """Within the block signals only set a flag: the function given returns the signal's number, or 0.
 
     A second signal of the same run ends it at once.
     """
-    seen: list[int] = []
-
-    def handler(signum: int, _frame: FrameType | None) -> None:
-        if seen:
-            raise Stopped(signum)
-        seen.append(signum)
-
-    # nohup stays in force: a signal that is ignored stays ignored
-    before = {s: signal.signal(s, handler) for s in _SIGNALS if signal.getsignal(s) is not signal.SIG_IGN}
-    try:
-        yield lambda: seen[0] if seen else 0
-    finally:
-        for number, old in before.items():
-            signal.signal(number, old)
+    flag = StopFlag()
+    with flag.held():
+        yield flag
 
 
 def _occupy_descriptors() -> None:

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
-from faultdx.cli import console, options
+from faultdx.cli import baseline as machine_baseline
+from faultdx.cli import console, machine, options
 from faultdx.cli.outputs import Outputs
-from faultdx.cli.reports import Reports
+from faultdx.cli.reports import reports_of
 
 if TYPE_CHECKING:
     from faultdx.answers import Answer, Wanted
@@ -31,9 +32,19 @@ def diagnose(
         typer.Option("--model", metavar="FOLDER", help="A run folder, or its model/. Without: the bearing's physics."),
     ] = None,
     bearing: options.Bearing = None,
+    baseline: machine_baseline.Option = None,
+    gear: machine.Gear = None,
+    machine_class: machine.MachineClass = None,
+    power: machine.Power = None,
+    zones: machine.Zones = None,
     json: options.Json = False,
     report: Annotated[
-        Path | None, typer.Option("--report", metavar="DIR", help="Write one self-contained HTML file a record.")
+        Path | None,
+        typer.Option("--report", metavar="DIR", help="Write a self-contained page a record, and a list, worst first."),
+    ] = None,
+    report_format: Annotated[
+        list[str] | None,
+        typer.Option("--report-format", metavar="NAMES", help="Of html, markdown, pdf; commas or repeated. [html]"),
     ] = None,
     fail_on: Annotated[
         list[str] | None,
@@ -82,7 +93,7 @@ def diagnose(
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
 ) -> None:
-    """Diagnose recordings with a trained model, or a bearing by its geometry and speed alone.
+    """Diagnose recordings with a trained model, or bearing and gears by their numbers and speed alone.
 
     A table on a terminal, one line a file elsewhere, --json for scripts. A file that cannot be read is named and the
     others are still diagnosed (exit 4).
@@ -99,7 +110,8 @@ def diagnose(
         raise ConfigError("--jobs is for this machine and --dask for a cluster: choose one")
     keep_memory()
     loaded = _asked(model, bearing, threads=threads, min_confidence=min_confidence)
-    _check_fail_on(fail_on or [], loaded.classes, model is None or bool(loaded.info["healthy"]))
+    knows_healthy = model is None or bool(baseline) or bool(loaded.info["healthy"])
+    _check_fail_on(fail_on or [], loaded.classes, knows_healthy)
     declared = Declared(
         sampling_rate_hz=sampling_rate,
         rpm=rpm,
@@ -109,10 +121,14 @@ def diagnose(
         scale=scale,
         asset=asset,
         bearing=bearing,
+        details=machine.details_of(gear, machine_class, zones, power),
     )
     items = find_records(files or [], table=None if records is None else str(records), flags=declared)
-    loaded.hears = _can_be_asked(items, model, bearing)
-    reports = None if report is None else Reports(report, items, overwrite)
+    loaded.hears = _can_be_asked(items, model, bearing, compares=bool(baseline))
+    if baseline:
+        loaded = machine_baseline.beside(loaded, baseline, declared, quality=quality)
+        items = machine_baseline.marked(items, loaded)
+    reports = reports_of(report, items, report_format, overwrite=overwrite)
     table = console.on_terminal() and not json
     outputs = Outputs(
         loaded, history=history, metrics_file=metrics_file, csv=csv, overwrite=overwrite, min_confidence=min_confidence
@@ -126,6 +142,7 @@ def diagnose(
         cells=table,
         row=outputs.wanted,
         page=reports is not None,
+        trend=reports is not None and history is not None,
     )
     tally = Tally()
     with outputs, console.progress() as step:
@@ -136,10 +153,11 @@ def diagnose(
                 if answer is not None:
                     tally.take(answer)
                     _say(answer, json=json)
+                    if reports is not None:
+                        reports.take(index, answer, outputs)
+                    # last: what the history has is done with, and --new-only never comes back to it
                     if answer.row is not None and answer.json is not None:
                         outputs.add_row(answer.row, answer.json)
-                    if reports is not None and answer.page is not None:
-                        reports.write(index, answer.page)
                 step("diagnosing", index + 1, len(items))
         wrong = outputs.finish()
     for problem in wrong:
@@ -149,7 +167,7 @@ def diagnose(
     if table:
         tally.print_table()
     code = tally.code
-    written = reports is None or reports.finish()
+    written = reports is None or reports.finish(passed_over=outputs.skipped)
     if (wrong or not written) and code != console.REACHED:
         code = console.NOT_WRITTEN
     if code:
@@ -188,16 +206,17 @@ class Tally:
             console.say(console.one_line(warning))  # a part of the result
 
 
-def _can_be_asked(items: Sequence[Item], model: Path | None, bearing: str | None) -> bool:
+def _can_be_asked(items: Sequence[Item], model: Path | None, bearing: str | None, *, compares: bool = False) -> bool:
     """Return whether a bearing is named, by the option or by a table. Raises ConfigError where nothing can be asked."""
     from faultdx.errors import ConfigError
 
     if not items:
         raise ConfigError("nothing to diagnose: no recordings found there")
     named = bearing is not None or any(item.declared.bearing for item in items)
-    if model is None and not named:
+    if model is None and not named and not compares and not machine.gears_named(items):
         raise ConfigError(
-            "nothing to diagnose with: --model FOLDER, or --bearing NAME (and --rpm where no recording states it)"
+            "nothing to diagnose with: --model FOLDER, --bearing NAME or --gear TEETH (and --rpm where none is "
+            "stated), or --baseline FILE"
         )
     return named
 
@@ -250,11 +269,19 @@ def answers(
         if folder is None:
             from faultdx.untrained import Untrained
 
-            source = Untrained()
+            source = model if isinstance(model, Untrained) else Untrained()
         else:
             source = folder if dask is None else Packed.of(folder)
         here = None if dask is None else str(Path.cwd())
-        answerer = Answerer(source, wanted, digest=model.digest, threads=where.threads, hears=where.hears, folder=here)
+        answerer = Answerer(
+            source,
+            wanted,
+            digest=model.digest,
+            threads=where.threads,
+            hears=where.hears,
+            folder=here,
+            baseline=model.baseline,
+        )
     else:
         answerer = Answerer.of(model, wanted)
     waiting: deque[tuple[int, Item]] = deque()  # what is on its way: as many as the window of `mapped`

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from faultdx.assessment import Question
 
 _FILES = ("evaluation.csv", "evaluation.html", "evaluation.json")  # in the order they are written: JSON is the last
+_JOURNAL = "evaluation"
 _MOST_SNRS = 200
 
 
@@ -50,6 +51,18 @@ def evaluate(
     resample: Annotated[
         str, typer.Option("--resample", metavar="NAME", help="What intervals draw anew: record or specimen.")
     ] = "record",
+    foreign: Annotated[
+        Path | None,
+        typer.Option(
+            "--foreign",
+            metavar="DATA",
+            show_default=False,
+            help="Prepared file or records of another rig: are they noticed?",
+        ),
+    ] = None,
+    spoilt: Annotated[
+        int, typer.Option("--spoilt", metavar="N", min=0, max=1000, help="Records spoilt in 13 ways: noticed? 0: none.")
+    ] = 12,
     seed: Annotated[
         int, typer.Option("--seed", metavar="N", min=0, max=2**63 - 2, help="Of noise and resampling.")
     ] = 0,
@@ -67,22 +80,27 @@ def evaluate(
     Writes evaluation.json, evaluation.csv and evaluation.html: accuracy per segment and per record, macro-F1, recall,
     false alarms, confusion, calibration and coverage, each with a 95 % interval; and says what they are worth.
     """
-    question = _question(noise, no_noise, snr, side, by, resample, seed)
+    from dataclasses import replace
+
+    question = replace(_question(noise, no_noise, snr, side, by, resample, seed), spoilt=spoilt, foreign=foreign)
 
     from faultdx.assessment import evaluate as score
     from faultdx.assessment import run_folders, top_folder
-    from faultdx.files import atomic_write
+    from faultdx.files import write_together
+    from faultdx.journal import kept, spare
     from faultdx.report.evaluation import render, summary, to_csv, to_json
 
     run_folders(run)  # a wrong RUN must not leave a folder behind
     folder = out if out is not None else top_folder(run) / "evaluation"
-    with _target(folder, overwrite=overwrite):
-        with console.progress() as step:
-            found = score(run, data, question=question, threads=threads, progress=step)
-        _forget(folder / _FILES[-1])
-    texts = (to_csv(found), render(found), to_json(found) + "\n")
-    for name, text in zip(_FILES, texts, strict=True):
-        atomic_write(folder / name, text)
+    spare(folder / _JOURNAL)
+    with _target(folder, overwrite=overwrite), _kept_is_said():
+        with kept(folder / _JOURNAL, ["evaluate", threads]) as journal:
+            with console.progress() as step:
+                found = score(run, data, question=question, threads=threads, progress=step, journal=journal)
+            texts = (to_csv(found), render(found), to_json(found) + "\n")
+            write_together({folder / name: text for name, text in zip(_FILES, texts, strict=True)})
+        if journal.taken:
+            console.note(f"note: {journal.taken} batches and records were taken up from an interrupted run")
     _say(found["honesty"], summary(found))
     console.out_json(texts[-1][:-1]) if json else console.out(console.one_line(str(folder)))
 
@@ -167,11 +185,11 @@ def _target(folder: Path, *, overwrite: bool) -> Iterator[None]:
     Raises OutputError.
     """
     from faultdx.errors import OutputError
-    from faultdx.files import check_folder, show
+    from faultdx.files import check_folder, is_vacant, show
 
     if folder.exists() and not folder.is_dir():
         raise OutputError(f"{show(folder)}: is a file; choose another --out")
-    if folder.is_dir() and any(folder.iterdir()):
+    if folder.is_dir() and not is_vacant(folder):
         if not overwrite:
             raise OutputError(f"{show(folder)}: exists already; --overwrite replaces it, --out names another")
         if not any((folder / name).is_file() for name in _FILES):
@@ -189,14 +207,15 @@ def _target(folder: Path, *, overwrite: bool) -> Iterator[None]:
         raise
 
 
-def _forget(path: Path) -> None:
-    """Take away the JSON of an older evaluation: files of two must not stand for one. Raises OutputError."""
-    from faultdx.files import output_error
-
+@contextlib.contextmanager
+def _kept_is_said() -> Iterator[None]:
+    """Say of an interruption that what was finished is kept."""
     try:
-        path.unlink(missing_ok=True)
-    except OSError as error:
-        raise output_error(path, error) from error
+        yield
+    except BaseException as error:
+        for text in getattr(error, "__notes__", ()):
+            console.note(f"faultdx: {text}")
+        raise
 
 
 def _say(told: dict[str, Any], lines: list[str]) -> None:

@@ -43,7 +43,7 @@ def export(
     latency beside float32's, on stderr and in FILE.json; some networks lose by it: read what it says.
     """
     from faultdx.errors import ConfigError
-    from faultdx.files import atomic_write, check_target, show
+    from faultdx.files import check_target, show, write_together
     from faultdx.inference import Network, model_folder
     from faultdx.portable import packages_for_export, to_portable
 
@@ -84,9 +84,10 @@ def export(
         "checked_difference": made.difference,
     }
     if single:
-        atomic_write(out, made.data, overwrite=overwrite)
-        if int8:
-            atomic_write(beside, jsonlib.dumps(report, indent=2) + "\n", overwrite=overwrite)
+        written = {out: made.data}
+        if int8:  # the report of another network must not stand beside this one
+            written = {out: made.data, beside: (jsonlib.dumps(report, indent=2) + "\n").encode("ascii")}
+        write_together(written, overwrite=overwrite)
     else:
         _write_folder(out, made.data, network, report)
     console.note(
@@ -101,18 +102,9 @@ def export(
 
 def _model_bytes(folder: Path, network: Network) -> bytes:
     """Return what Network.open has read and checked, read again: a training may have replaced it since."""
-    import hashlib
+    from faultdx.inference import read_onnx
 
-    from faultdx.errors import ModelError
-    from faultdx.files import show
-
-    try:
-        data = (folder / "model.onnx").read_bytes()
-    except OSError:
-        data = b""
-    if hashlib.sha256(data).hexdigest() != network.info["weights"]["onnx_sha256"]:
-        raise ModelError(f"{show(folder / 'model.onnx')}: has changed while it was read: export it again")
-    return data
+    return read_onnx(folder, network.info)
 
 
 def _int8(network: Network, onnx: bytes, calibrate: Path, seed: int) -> tuple[bytes, dict[str, Any]]:
@@ -145,26 +137,22 @@ def _int8(network: Network, onnx: bytes, calibrate: Path, seed: int) -> tuple[by
 def _check_folder(folder: Path, *, overwrite: bool) -> None:
     """Find out before the long work that the folder can be written; --overwrite replaces a model, nothing else."""
     from faultdx.errors import OutputError
-    from faultdx.files import check_target, show
+    from faultdx.files import check_target, is_vacant, show
 
-    empty = folder.is_dir() and not any(folder.iterdir())
-    if overwrite and folder.exists() and not empty and not (folder / "model.json").is_file():
+    empty = folder.is_dir() and is_vacant(folder)
+    # model.json is written last: a kill may have left a model without it
+    files = ("model.json", "model.onnx", "model.safetensors", "MODEL_CARD.md")
+    ours = folder.is_dir() and is_vacant(folder, but=files)
+    if overwrite and folder.exists() and not ours and not (folder / "model.json").is_file():
         raise OutputError(f"{show(folder)}: is not a model folder, so it is not overwritten; choose another --out")
     check_target(folder, overwrite=overwrite or empty)
     check_target(folder / "model.json", overwrite=overwrite)
 
 
 def _write_folder(folder: Path, onnx: bytes, network: Network, report: Mapping[str, Any]) -> None:
-    from faultdx.files import output_error
     from faultdx.portable import write_model
     from faultdx.precision import card_section, int8_info
     from faultdx.report.card import model_card
 
     info = int8_info(network.info, report, onnx)
-    try:
-        # while the folder is half new, it is no model; float32 weights beside an int8 network would be another's
-        (folder / "model.json").unlink(missing_ok=True)
-        (folder / "model.safetensors").unlink(missing_ok=True)
-    except OSError as error:
-        raise output_error(folder, error) from error
     write_model(folder, onnx=onnx, info=info, card=model_card(info) + "\n" + card_section(report))

@@ -154,6 +154,10 @@ def prepare(
     except DatasetError as refusal:
         for left_out in refusal.skipped:
             console.say(f"left out: {console.one_line(str(left_out))}")
+        _say_what_is_kept(refusal)
+        raise
+    except BaseException as interruption:
+        _say_what_is_kept(interruption)
         raise
     for text in summary.notes:
         console.note(f"note: {text}")
@@ -172,3 +176,8 @@ def prepare(
     console.out(summary.path)
     if summary.skipped:
         raise SystemExit(console.UNFIT)
+
+
+def _say_what_is_kept(error: BaseException) -> None:
+    for text in getattr(error, "__notes__", ()):  # of `faultdx.journal`: what was finished is not lost
+        console.note(f"faultdx: {text}")

@@ -92,7 +92,10 @@ def train(
     from faultdx.runs import Interrupted
     from faultdx.runs import train as run
 
-    with console.stop_flag() as stopped, console.progress() as step:
+    # Held while it trains, so that it ends between two steps; before and after there is nothing to lose, and a signal
+    # ends it at once.
+    stopped = console.StopFlag()
+    with console.progress() as step:
 
         def progress(done: int, total: int, row: dict[str, Any] | None) -> None:
             step("training", done, total)
@@ -110,11 +113,16 @@ def train(
                 curves=training_curves,
                 argv=["faultdx", *sys.argv[1:]],
                 stop=lambda: bool(stopped()),
+                held=stopped.held,
                 progress=progress,
             )
         except Interrupted as interrupted:
             console.say(f"faultdx: {interrupted}")
             raise SystemExit(128 + stopped()) from None
+        except console.Stopped:
+            if stopped.began:
+                console.say(f"faultdx: {console.one_line(str(out))}: interrupted; --resume continues it")
+            raise
     split = finished.info["split"]
     if split["leakage"]:
         console.say("warning: the split leaks (segments of one recording on both sides): these scores mean nothing")

@@ -75,7 +75,11 @@ class Network(nn.Module):
 
     def body(self, x: Tensor) -> Tensor:
         """Return the features (B, width) of what the stem takes."""
-        x = F.relu(self.bn(self.units(self.stem(x))))
+        return self.pooled(self.units(self.stem(x)))
+
+    def pooled(self, x: Tensor) -> Tensor:
+        """Return the features (B, width) of what the last unit gives."""
+        x = F.relu(self.bn(x))
         return cast(Tensor, self.end(x)) if self.dims.family == "wdcnn" else mean_over_positions(x)
 
     def features(self, x: Tensor) -> Tensor:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from faultdx.networks.drsn import Network
 from faultdx.networks.units import ResidualUnit
 
+OUTPUTS, SHRINKAGE = ("logits", "features"), ("alpha", "zeroed")
 REGISTER = 8  # float32 values in a vector register of the smallest kind that engines block for
 
 
@@ -25,7 +26,13 @@ def shrink(r: Tensor, tau: Tensor) -> Tensor:
 
 
 class Lifted(nn.Module):
-    """(B, C, L) -> logits (B, K) and the pooled features (B, width) that lead to them, in evaluation mode."""
+    """(B, C, L) -> logits (B, K) and the pooled features (B, width) that lead to them, in evaluation mode.
+
+    A network with shrinkage units (U of them) gives two more, by which a report says what the units did:
+
+    alpha : (B, U), the mean over the channels of threshold / mean absolute feature, 0..1
+    zeroed : (B, U), the share of the unit's features that soft thresholding made zero, 0..1
+    """
 
     def __init__(self, network: Network) -> None:
         super().__init__()
@@ -42,12 +49,30 @@ class Lifted(nn.Module):
                     unit.padding = (0, 0, *unit.padding)
         if self.flat:
             _lift(self.network)
+        self.outputs: tuple[str, ...] = OUTPUTS
+        if dims.gate in ("channel-wise", "channel-shared"):
+            self.outputs += SHRINKAGE
 
-    def forward(self, segments: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, C, L) -> (B, K), (B, width)."""
+    def forward(self, segments: Tensor) -> tuple[Tensor, ...]:
+        """(B, C, L) -> (B, K), (B, width), and (B, U) twice where there are shrinkage units."""
         seen = self.network.view(segments)
-        features = self.network.body(seen.unsqueeze(2) if self.flat else seen)
-        return self.network.fc(features), features
+        x = self.network.stem(seen.unsqueeze(2) if self.flat else seen)
+        alphas, zeroed = [], []
+        for unit in self.network.units:
+            if "alpha" not in self.outputs:
+                x = unit(x)
+                continue
+            assert isinstance(unit, ResidualUnit)
+            r = unit.residual(x)
+            tau, alpha = unit.thresholds.with_alpha(r)
+            y = unit.shrink(r, tau)
+            x = unit.shortcut(x) + y if unit.connected else y
+            alphas.append(alpha.mean(dim=1))
+            zeroed.append((r.abs() <= tau).to(r.dtype).flatten(1).mean(dim=1))
+        features = self.network.pooled(x)
+        logits = self.network.fc(features)
+        more = (torch.stack(alphas, dim=1), torch.stack(zeroed, dim=1)) if alphas else ()
+        return logits, features, *more
 
 
 def _lift(module: nn.Module) -> None:

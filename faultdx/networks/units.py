@@ -77,9 +77,14 @@ class Thresholds(Attention):
 
     def forward(self, r: Tensor) -> Tensor:
         """(B, C, *) -> thresholds (B, C, 1, ...), or (B, 1, 1, ...) where shared."""
+        return self.with_alpha(r)[0]
+
+    def with_alpha(self, r: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, C, *) -> the thresholds as `forward` gives them, and alpha (B, C or 1)."""
         a = mean_over_positions(r.abs())  # (B, C)
-        tau = self.alpha(a) * (a.mean(dim=1, keepdim=True) if self.shared else a)
-        return per_channel(tau, r)
+        alpha = self.alpha(a)
+        tau = alpha * (a.mean(dim=1, keepdim=True) if self.shared else a)
+        return per_channel(tau, r), alpha
 
 
 class Excitation(Attention):

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from faultdx.errors import ConfigError
 from faultdx.files import show
+from faultdx.intake import read_file
 from faultdx.plans.checking import check_plan
 from faultdx.plans.fields import Table
 from faultdx.plans.parts import Background, Data, FileNames, Grouping, Plan, Recipe, Simulated, Tests, TrainingNoise
@@ -33,6 +34,8 @@ __all__ = [
     "shipped_plans",
 ]
 
+_MOST_BYTES = 1 << 20  # of a plan
+
 
 def shipped_plans() -> dict[str, str]:
     """Return the TOML text of each plan of the package, by name."""
@@ -47,14 +50,11 @@ def find_plan(name: str | os.PathLike[str]) -> Plan:
     shipped = shipped_plans()
     if str(name) in shipped and not path.is_file():
         return read_plan(shipped[str(name)], name=str(name), origin=f"plan {name}")
+    cure = f"a plan is a TOML file, or one of those shipped: {', '.join(shipped)}"
     try:
-        text = path.read_text("utf-8")
+        text = read_file(path, limit_bytes=_MOST_BYTES, kind=ConfigError, cure=cure).decode("utf-8")
     except UnicodeDecodeError as error:
-        raise ConfigError(f"{show(path)}: is not a TOML file: it is not UTF-8 text") from error
-    except (OSError, ValueError) as error:
-        reason = os.strerror(error.errno).lower() if isinstance(error, OSError) and error.errno else "bad name"
-        cure = f"a plan is a TOML file, or one of those shipped: {', '.join(shipped)}"
-        raise ConfigError(f"{show(path)}: cannot be read: {reason}; {cure}") from error
+        raise ConfigError(f"{show(path)}: is not a TOML file: it is not UTF-8 text: {cure}") from error
     return read_plan(text, name=path.stem, origin=show(path), folder=path.absolute().parent)
 
 
@@ -65,7 +65,7 @@ def read_plan(text: str, *, name: str, origin: str, folder: Path | None = None) 
     """
     try:
         content = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"{origin}: is not a TOML file: {error}") from error
     problems: list[str] = []
     top = Table("", content, problems)

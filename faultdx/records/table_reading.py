@@ -14,8 +14,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path, PurePath
 from typing import BinaryIO, NoReturn
 
-from faultdx.errors import ConfigError
+from faultdx.errors import ConfigError, RecordError
 from faultdx.files import show
+from faultdx.records.folders import TABLE_NAME
 from faultdx.records.handles import STANDARD_INPUT, locate
 from faultdx.records.headings import COLUMNS, delimiter_of, lacks_path, misspelt, nearest_to_path, no_path
 from faultdx.records.marks import is_parquet
@@ -34,7 +35,8 @@ def looks_like_table(path: str) -> bool:
     """Tell whether `path` is a records table: a regular .csv, .tsv or .parquet file with a column `path`.
 
     Raises ConfigError where it is one by all signs, and only lacks the heading `path`: it is called records.csv and
-    is no plain table of numbers, or it is a .csv with a column whose cells name files that are there.
+    is no plain table of numbers, or it is a .csv with a column whose cells name files that are there. Raises
+    RecordError for a records.csv that cannot be read.
     """
     file = Path(path)
     try:
@@ -44,7 +46,13 @@ def looks_like_table(path: str) -> bool:
             head = stream.read(HEAD_BYTES)
             if is_parquet(head):
                 return _parquet_has_path(stream)
-    except (OSError, ValueError):
+    except (OSError, ValueError) as error:
+        if file.name.lower() == TABLE_NAME:  # passed over, the folders' names would be taken for labels
+            reason = error.strerror if isinstance(error, OSError) and error.strerror else "it is damaged"
+            raise RecordError(
+                f"{show(path)}: the records table cannot be read: {reason.lower()}; ask its owner for read access",
+                path,
+            ) from error
         return False
 
     def there(cell: str) -> bool:

@@ -22,13 +22,13 @@ import numpy as np
 import numpy.typing as npt
 
 from faultdx.files import show
+from faultdx.report.words import say
 from faultdx.signals.spectra import averaged_spectrum, squared_envelope_spectrum
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from faultdx.signals.witness import Picture
 
 Float64Array = npt.NDArray[np.float64]
 
@@ -137,7 +137,7 @@ def _number_axis(axis: Any) -> None:
 
 
 def _unit(unit: str | None) -> str:
-    return "raw units" if unit is None else show(unit)[:24]
+    return say("pictures.raw_units") if unit is None else show(unit)[:24]
 
 
 def _draw(
@@ -160,7 +160,7 @@ def _draw(
             ax.set_xlim(0, line.x[-1])
             ax.set_ylabel(y_label, parse_math=False)
             if len(lines) > 1:
-                ax.set_title(f"channel {i + 1}", loc="left", fontsize=9)
+                ax.set_title(say("pictures.channel", number=i + 1), loc="left", fontsize=9)
             if log:
                 ax.set_yscale("log")
             else:
@@ -185,7 +185,7 @@ def waveform(signal: npt.NDArray[np.float32], *, sampling_rate_hz: float, unit: 
     rows = signal[:MAX_CHANNELS].astype(np.float64)
     t = np.arange(rows.shape[1]) / sampling_rate_hz
     lines = [_band(t, row, _points(POINTS, len(rows))) for row in rows]
-    return _draw(lines, x_label="time (s)", y_label=_unit(unit), what="waveform over time")
+    return _draw(lines, x_label=say("pictures.time"), y_label=_unit(unit), what=say("pictures.waveform"))
 
 
 def spectrum(
@@ -200,8 +200,8 @@ def spectrum(
         f, a = averaged_spectrum(row - row.mean(), sampling_rate_hz=sampling_rate_hz, resolution_hz=resolution_hz)
         f, a = f[1:], np.maximum(a[1:], max(a.max() * 10 ** (-_FLOOR_DB / 20), _TINY))
         lines.append(_peaks(f, a, _points(_SPECTRUM_POINTS, len(signal))))
-    label = f"amplitude ({_unit(unit)})"
-    return _draw(lines, x_label="frequency (Hz)", y_label=label, what="averaged amplitude spectrum", log=True)
+    label, what = say("pictures.amplitude", unit=_unit(unit)), say("pictures.spectrum")
+    return _draw(lines, x_label=say("pictures.frequency"), y_label=label, what=what, log=True)
 
 
 def envelope_spectrum(
@@ -220,46 +220,11 @@ def envelope_spectrum(
     marks = {f"{k}×": k * rpm / 60 for k in (1, 2, 3)} if rpm else None
     return _draw(
         lines,
-        x_label="frequency (Hz)",
-        y_label=f"({_unit(unit)})²",
-        what="squared envelope spectrum",
+        x_label=say("pictures.frequency"),
+        y_label=say("pictures.squared", unit=_unit(unit)),
+        what=say("pictures.envelope"),
         marks=marks,
     )
-
-
-def order_spectrum(shown: Picture, *, place: str | None) -> str:
-    """Return the envelope spectrum over orders that a verdict on a bearing goes by, as an SVG element.
-
-    place : whose first three lines are marked; None marks the first line of each place
-    """
-    names = {"outer_race": "outer", "inner_race": "inner", "ball": "element", "cage": "cage"}
-    if place is None:
-        marks = {name: shown.lines[key] for key, name in names.items() if key in shown.lines}
-    else:
-        marks = {f"{k}× {names.get(place, place)}": k * shown.lines[place] for k in (1, 2, 3)}
-    with _style("envelope spectrum over orders"):
-        figure, (ax,) = _axes(1)
-        use = shown.orders > 0
-        line = _peaks(shown.orders[use], shown.depth[use], _SPECTRUM_POINTS)
-        floor = _peaks(shown.orders[use], shown.floor[use], 300)
-        ax.plot(line.x, line.y, color=_LINE, linewidth=0.7)
-        ax.plot(floor.x, floor.y, color=_INK, linewidth=0.8, alpha=0.4)
-        ax.set_xlim(0, float(line.x[-1]))
-        ax.set_ylim(0, None)
-        _number_axis(ax.xaxis)
-        _number_axis(ax.yaxis)
-        for k in range(1, int(line.x[-1]) + 1):
-            ax.axvline(k, color=_INK, linewidth=0.4, linestyle=":", alpha=0.5)
-        for row, (name, order) in enumerate(sorted(marks.items(), key=lambda mark: mark[1])):
-            if order <= line.x[-1]:
-                ax.axvline(order, color=_MARK, linewidth=0.8, linestyle="--")
-                ax.annotate(  # neighbours stand one above the other
-                    name, (order, 1), xycoords=("data", "axes fraction"), xytext=(2, -9 - 10 * (row % 3)),
-                    textcoords="offset points", fontsize=8, color=_MARK,
-                )  # fmt: skip
-        ax.set_xlabel("order (multiples of the shaft's rate)")
-        ax.set_ylabel("depth of modulation")
-        return _inline(figure, "envelope spectrum over orders")
 
 
 def training_curves(rows: Sequence[Mapping[str, Any]]) -> bytes:
@@ -272,9 +237,15 @@ def training_curves(rows: Sequence[Mapping[str, Any]]) -> bytes:
 
     epochs = [float(i + 1) if math.isnan(epoch) else epoch for i, epoch in enumerate(_column(rows, "epoch"))]
     panels = [
-        ("loss", {"training": _column(rows, "train_loss"), "validation": _column(rows, "val_loss")}),
-        ("validation accuracy (%)", {"": [100 * value for value in _column(rows, "val_accuracy")]}),
-        ("learning rate", {"": _column(rows, "learning_rate")}),
+        (
+            say("pictures.loss"),
+            {
+                say("pictures.training"): _column(rows, "train_loss"),
+                say("pictures.validation"): _column(rows, "val_loss"),
+            },
+        ),
+        (say("pictures.accuracy"), {"": [100 * value for value in _column(rows, "val_accuracy")]}),
+        (say("pictures.learning_rate"), {"": _column(rows, "learning_rate")}),
     ]
     buffer = io.BytesIO()
     with _style():
@@ -282,7 +253,7 @@ def training_curves(rows: Sequence[Mapping[str, Any]]) -> bytes:
         for ax, (title, series) in zip(figure.subplots(1, len(panels)), panels, strict=True):
             _panel(ax, epochs, series)
             ax.set_title(title, fontsize=10)
-            ax.set_xlabel("epoch")
+            ax.set_xlabel(say("pictures.epoch"))
         figure.savefig(buffer, format="png", metadata={"Software": None})
     return buffer.getvalue()
 
@@ -303,7 +274,7 @@ def _panel(ax: Axes, epochs: Sequence[float], series: Mapping[str, Sequence[floa
 
     seen = [value for values in series.values() for value in values if math.isfinite(value)]
     if not seen:
-        ax.text(0.5, 0.5, "no values yet", ha="center", va="center", transform=ax.transAxes)
+        ax.text(0.5, 0.5, say("pictures.no_values"), ha="center", va="center", transform=ax.transAxes)
         return
     marker = "o" if len(epochs) < 40 else ""
     for (label, values), color in zip(series.items(), ("#1f5fa8", "#c4541a"), strict=False):
@@ -313,3 +284,17 @@ def _panel(ax: Axes, epochs: Sequence[float], series: Mapping[str, Sequence[floa
         if min(seen) > 0 and max(seen) > 20 * min(seen):
             ax.set_yscale("log")
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+
+
+def label(ax: Axes, name: str, place: float, *, row: int) -> None:
+    """Write a name at the top of the line at `place` of the x axis, `row` lines further down."""
+    ax.annotate(
+        name, (place, 1), xycoords=("data", "axes fraction"), xytext=(2, -9 - 10 * row),
+        textcoords="offset points", fontsize=8, color=_MARK,
+    )  # fmt: skip
+
+
+# What the pictures of the modules beside this one are drawn with.
+LINE, INK, MARK = _LINE, _INK, _MARK
+style, inline, axes_of, number_axis, unit_of, band, peaks = _style, _inline, _axes, _number_axis, _unit, _band, _peaks
+draw = _draw

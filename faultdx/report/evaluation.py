@@ -13,7 +13,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from faultdx.report import plots
+from faultdx.report import estrangement, plots
 from faultdx.report.plots import Point, text
 from faultdx.report.table import BOM, cell
 
@@ -60,6 +60,8 @@ def figures(evaluation: Evaluation) -> Iterator[tuple[Mapping[str, Any], str, st
         for point in c["coverage"]:
             count = round(point["coverage"] * c["segments"]["count"])
             yield c, "segments", "accuracy at coverage", f"{point['coverage']:g}", point, count
+    for name, metric, group, found, count in estrangement.rows(evaluation):
+        yield {"name": name, "noise": None, "snr_db": None}, "records", metric, group, found, count
 
 
 def to_csv(evaluation: Evaluation) -> str:
@@ -86,6 +88,7 @@ def summary(evaluation: Evaluation) -> list[str]:
         lines.append(
             f"{main['name']}: {alarms} % of healthy segments called faulty, {missed} % of faulty called healthy"
         )
+    lines += estrangement.summary(evaluation)
     noisy = [c for c in evaluation["conditions"] if c["noise"]]
     levels = sorted({c["snr_db"] for c in noisy})
     levels = (
@@ -125,6 +128,7 @@ def render(evaluation: Evaluation) -> str:
         plots.section("Calibration", _calibration(main, evaluation)),
         plots.section("Accuracy against coverage", _coverage(both)),
         *[plots.section(f"By {column} ({main['name']})", _by(main, column)) for column in main["by"]],
+        estrangement.section(evaluation),
         plots.section("How it was measured", _settings(evaluation)),
     ]
     return plots.page(f"Evaluation of {name}", sections, lead=lead)

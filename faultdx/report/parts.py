@@ -7,9 +7,10 @@ Everything from outside (file names, classes, units, warnings, what a model says
 from __future__ import annotations
 
 import html
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from faultdx.files import show
+from faultdx.report.words import say
 
 _MAX_TEXT = 600  # characters of one text; a longer one is cut, and says so
 MAX_ROWS = 40  # of a table or a list
@@ -41,7 +42,16 @@ th{font-weight:400;width:13rem}td.n,th.n{text-align:right;padding-right:0;width:
 figure{margin:.4rem 0}figure svg{width:100%;height:auto;stroke-linejoin:round}figcaption{font-size:.87rem}
 svg text{font-family:system-ui,"DejaVu Sans",sans-serif}
 code{font:.87em ui-monospace,"DejaVu Sans Mono",monospace}
+.verdict table{margin-top:.7rem}.verdict tr:last-child>*{border-bottom:0}.verdict th{width:9.5rem}
+.badge{padding:.05rem .5rem;border-radius:.3rem;border:1px solid currentColor}
+.badge.good{color:var(--good)}.badge.monitor{color:var(--doubt)}.badge.alarm,.badge.danger{color:var(--bad)}
+.badge.danger{background:var(--bad);color:var(--paper);border-color:var(--bad)}
+@media screen and (max-width:34rem){body{padding:.8rem .8rem 2rem}h1{font-size:1.5rem}.verdict{padding:.8rem}
+th,.verdict th{width:7rem}td.n,th.n{width:4.2rem}th,td{padding-right:.5rem}.verdict table,.verdict tbody,.verdict tr,
+.verdict th,.verdict td{display:block;width:100%}.verdict th{border-bottom:0;padding-bottom:0}
+figure svg text{font-size:12px!important}}
 .loud{color:var(--bad);font-weight:700}
+@page{size:A4;margin:15mm}
 @media print{body{padding:0;max-width:none;font-size:10.5pt}section,figure,tr{break-inside:avoid}
 h2{break-after:avoid}*{print-color-adjust:exact;-webkit-print-color-adjust:exact}}
 """
@@ -49,10 +59,27 @@ h2{break-after:avoid}*{print-color-adjust:exact;-webkit-print-color-adjust:exact
 
 def safe(value: object) -> str:
     """Return anything from outside as HTML text or attribute value: one line, printable, bounded, escaped."""
+    return html.escape(shown(value), quote=True)
+
+
+def shown(value: object) -> str:
+    """Return anything from outside as text: one line, printable, bounded; still to be escaped."""
     said = show(str(value))
     if len(said) > _MAX_TEXT:
-        said = f"{said[:_MAX_TEXT]}… ({len(said)} characters)"
-    return html.escape(said, quote=True)
+        said = f"{said[:_MAX_TEXT]}… {say('page.characters', count=len(said))}"
+    return said
+
+
+def page(title: str, sections: Iterable[str], *, language: str = "en", css: str = "") -> str:
+    """Return a whole page of sections, HTML each, "" for none. title : still to be escaped; css : added to `CSS`."""
+    return (
+        f'<!DOCTYPE html>\n<html lang="{html.escape(language)}">\n<head>\n<meta charset="utf-8">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{html.escape(title)}</title>\n"
+        f"<style>{CSS}{css}</style>\n"
+        "</head>\n<body>\n" + "\n".join(part for part in sections if part) + "\n</body>\n</html>\n"
+    )
 
 
 def section(title: str, body: str) -> str:
@@ -64,7 +91,7 @@ def listing(sentences: Sequence[str]) -> str:
     """Return sentences, still to be escaped, as a list; what is over `MAX_ROWS` is counted."""
     shown = [f"<li>{safe(item)}</li>" for item in sentences[:MAX_ROWS]]
     if len(sentences) > MAX_ROWS:
-        shown.append(f"<li>and {len(sentences) - MAX_ROWS} more</li>")
+        shown.append(f"<li>{html.escape(say('page.more', count=len(sentences) - MAX_ROWS))}</li>")
     return "<ul>\n" + "\n".join(shown) + "\n</ul>" if shown else ""
 
 
@@ -73,7 +100,7 @@ def table(rows: Sequence[tuple[str, str]]) -> str:
     known = [(name, value) for name, value in rows if value]
     shown = [f'<tr><th scope="row">{safe(name)}</th><td>{safe(value)}</td></tr>' for name, value in known[:MAX_ROWS]]
     if len(known) > MAX_ROWS:
-        shown.append(f"<tr><th></th><td>and {len(known) - MAX_ROWS} more</td></tr>")
+        shown.append(f"<tr><th></th><td>{html.escape(say('page.more', count=len(known) - MAX_ROWS))}</td></tr>")
     return "<table>\n" + "\n".join(shown) + "\n</table>" if shown else ""
 
 

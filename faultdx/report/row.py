@@ -127,6 +127,10 @@ def row_of(
     )
 
 
+# Details of a record that bear on its diagnosis: gears, what a velocity is judged by, the digest of a baseline.
+_ASKED = ("teeth", "machine_class", "zones", "power_kw", "baseline")
+
+
 def asked_of(item: Item, *, min_confidence: float | None = None) -> str:
     """Return what was declared of a recording that bears on its diagnosis, as JSON; "" where nothing was.
 
@@ -142,6 +146,7 @@ def asked_of(item: Item, *, min_confidence: float | None = None) -> str:
         "scale": told.scale or flags.scale,
         "bearing": told.bearing or flags.bearing,
         "min_confidence": min_confidence,
+        **{name: told.details.get(name) or flags.details.get(name) for name in _ASKED},
     }
     known = {key: show(value) if isinstance(value, str) else value for key, value in said.items() if value is not None}
     return json.dumps(known, sort_keys=True) if known else ""

@@ -7,20 +7,19 @@ from typing import Any
 
 from faultdx.diagnosis import PHYSICS, Diagnosis
 from faultdx.files import show
+from faultdx.report.words import say
 
-# (tone, word, what) of `text.headline`, where the spectrum alone speaks and names no place.
-WORDS = {
-    "damaged": ("bad", "fault", "bearing damaged, place not resolved"),
-    "no_evidence": ("doubt", "no evidence", "no evidence of bearing damage, which is no all-clear"),
-}
-LIMITS = (
-    "Only the bearing that was named was looked at, by its envelope spectrum: no gear, no unbalance, no misalignment, "
-    "no lubrication.",
-    "No evidence is no all-clear: of rolling elements about half of the faults, and worn or smeared races, show no "
-    "lines at the bearing's rates.",
-    "Which place is damaged is only as right as the geometry and the speed that were given.",
-)
-_PLACES = {"outer_race": "outer race", "inner_race": "inner race", "ball": "rolling element", "cage": "cage"}
+# The tone of `text.headline`, where the spectrum alone speaks and names no place.
+TONES = {"damaged": "bad", "no_evidence": "doubt", "tooth_damage_suspected": "doubt"}
+_PLACES = {"outer_race", "inner_race", "ball", "cage"}
+
+
+def limits(diagnosis: Diagnosis) -> tuple[str, ...]:
+    """Return what the spectrum of what was asked about cannot say, a sentence each."""
+    bearing, gears = diagnosis.evidence.get("witness"), diagnosis.evidence.get("gears")
+    said = () if gears and not bearing else tuple(say(f"spectrum.limit_{w}") for w in ("evidence", "geometry"))
+    scope = ("gears.limit_scope" if not bearing else "gears.limit_both") if gears else "spectrum.limit_scope"
+    return (say(scope), *said, *(say(f"gears.limit_{w}") for w in ("evidence", "teeth") if gears))
 
 
 def physical(diagnosis: Diagnosis) -> bool:
@@ -30,12 +29,28 @@ def physical(diagnosis: Diagnosis) -> bool:
 
 def by_spectrum(diagnosis: Diagnosis) -> bool:
     """Tell whether the diagnosis is the spectrum's alone: no network was asked."""
-    return diagnosis.confidence is None and bool(diagnosis.evidence.get("witness"))
+    heard = diagnosis.evidence.get("witness") or diagnosis.evidence.get("gears")
+    return diagnosis.confidence is None and bool(heard)
+
+
+def of_gears(diagnosis: Diagnosis) -> bool:
+    """Tell whether the verdict is about gears: they alone were looked at, or a tooth stands out."""
+    gears = diagnosis.evidence.get("gears")
+    return bool(gears) and (not diagnosis.evidence.get("witness") or diagnosis.verdict == "tooth_damage_suspected")
 
 
 def testimony(diagnosis: Diagnosis) -> str:
-    """Return what the spectrum says of the bearing, in a sentence; "" where it was not asked."""
-    reasons = (diagnosis.evidence.get("witness") or {}).get("reasons") or []
+    """Return what the spectrum says of the bearing, or of the gears where the verdict is about them, in a sentence, and
+    beside the bearing what it says of the gears; "" where it was not asked.
+    """
+    bearing, gears = _first_reason(diagnosis, "witness"), _first_reason(diagnosis, "gears")
+    if of_gears(diagnosis) or not (bearing and gears):
+        return gears if of_gears(diagnosis) else bearing
+    return f"{bearing}; {say('gears.beside', said=gears)}"
+
+
+def _first_reason(d: Diagnosis, key: str) -> str:
+    reasons = (d.evidence.get(key) or {}).get("reasons") or []
     return show(str(reasons[0])).rstrip(".") if reasons else ""
 
 
@@ -44,71 +59,79 @@ def _name(d: Diagnosis) -> str:
 
 
 def asked(diagnosis: Diagnosis) -> str:
-    """Return the bearing that was asked about, " (6205-2RS)"."""
+    """Return the bearing that was asked about, " (6205-2RS)"; the teeth, where the verdict is about gears."""
     name = _name(diagnosis)
+    if of_gears(diagnosis):
+        teeth = (diagnosis.evidence.get("gears") or {}).get("teeth") or []
+        name = say("gears.asked", teeth=":".join(str(count) for count in teeth)) if teeth else ""
     return f" ({name})" if name else ""
 
 
 def place(diagnosis: Diagnosis) -> str:
     """Return what the spectrum names: "a fault of the inner race", "a damaged bearing"."""
     named = (diagnosis.evidence.get("witness") or {}).get("place")
-    return f"a fault of the {_place(str(named))}" if named else "a damaged bearing"
+    return say("spectrum.fault_of", place=place_name(str(named))) if named else say("spectrum.damaged_bearing")
 
 
 def beside(diagnosis: Diagnosis) -> str:
     """Return how the spectrum goes with the network's verdict, as the end of a line; "" where it was not asked."""
     word = (diagnosis.evidence.get("witness") or {}).get("with_the_network")
-    words = {
-        "agree": "the spectrum agrees",
-        "silent": "the spectrum shows nothing",
-        "disagree": "the spectrum disagrees",
-    }
-    return f"; {words[word]}" if word in words else ""
+    return say(f"spectrum.{word}") if word in {"agree", "silent", "disagree"} else ""
 
 
 def finding(d: Diagnosis) -> str:
     """Return the finding of the spectrum alone as one sentence or two, and what it cannot say."""
     said = testimony(d)
+    if of_gears(d):
+        kind = d.verdict if d.verdict in {"tooth_damage_suspected", "no_evidence"} else "none"
+        return say(f"gears.finding_{kind}", said=said)
     if d.status == "undecided":
-        return f"No verdict: {said}; the bearing was not assessed."
+        return say("spectrum.finding_none", said=said)
     if d.verdict == "no_evidence":
-        return f"The envelope spectrum shows no damage of the bearing {_name(d)}: {said}. That is no all-clear."
-    where = "a place that could not be told" if d.verdict == "damaged" else f"the {_place(str(d.verdict))}"
-    return f"The envelope spectrum shows damage of {where}. {said[:1].upper()}{said[1:]}."
+        return say("spectrum.finding_no_evidence", name=_name(d), said=said)
+    where = say("spectrum.unknown_place")
+    if d.verdict != "damaged":
+        where = say("spectrum.the_place", place=place_name(str(d.verdict)))
+    return say("spectrum.finding", where=where, said=said[:1].upper() + said[1:])
 
 
-def _place(name: str) -> str:
-    return _PLACES.get(name, show(name))
+def place_name(name: str) -> str:
+    """Return the place of a bearing in words: "rolling element" for "ball"; another name as it is, made safe."""
+    return say(f"spectrum.{name}") if name in _PLACES else show(name)
 
 
 def rows(witness: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Return rows (name, value) of what was looked for and what was found, from the evidence's `witness`."""
     bearing = witness.get("bearing") or {}
     out = [
-        ("channel", show(str(witness.get("channel", "")))),
-        ("bearing", _geometry(bearing)),
-        ("its numbers are from", show(str(bearing.get("source", "")))),
+        (say("spectrum.channel"), show(str(witness.get("channel", "")))),
+        (say("spectrum.bearing"), _geometry(bearing)),
+        (say("spectrum.source"), show(str(bearing.get("source", "")))),
     ]
     hz = witness.get("speed_hz")
     if hz:
         certain = 100 * (witness.get("speed_certainty") or 0.0)
         shift = 100 * (witness.get("speed_shift") or 0.0)
-        out.append(("shaft speed", f"{60 * hz:.5g} rpm, {shift:+.2f} % of the stated one, {certain:.4g} % certain"))
+        out.append((say("spectrum.speed"), say("spectrum.speed_value", rpm=60 * hz, shift=shift, certain=certain)))
     turns = witness.get("turns")
-    out.append(("length", f"{turns:.4g} turns" if turns else ""))
+    out.append((say("spectrum.length"), say("spectrum.turns", turns=turns) if turns else ""))
     for h in witness.get("hypotheses") or []:
-        said = (
-            f"score {_short(h.get('score'))}: depth {_short(h.get('depth'))}"
-            f" at order {_short(h.get('found_order'), 5)} "
-            f"(by geometry {_short(h.get('order'), 5)}), {_short(h.get('surrogate'))} by chance, in {h.get('band')}"
+        said = say(
+            "spectrum.hypothesis",
+            score=_short(h.get("score")),
+            depth=_short(h.get("depth")),
+            found=_short(h.get("found_order"), 5),
+            order=_short(h.get("order"), 5),
+            chance=_short(h.get("surrogate")),
+            band=h.get("band"),
         )
-        out.append((_place(str(h.get("place"))), show(said)))
+        out.append((place_name(str(h.get("place"))), show(said)))
     smallest = witness.get("smallest_depth_seen")
     if smallest:
-        out.append(("smallest depth that would have been seen", f"{smallest:.3g}"))
-    names = {"agree": "they agree", "disagree": "they disagree", "silent": "the spectrum adds nothing"}
-    names["alone"] = "the network has no verdict: the spectrum speaks alone"
-    out.append(("network and spectrum", names.get(str(witness.get("with_the_network")), "")))
+        out.append((say("spectrum.smallest"), f"{smallest:.3g}"))
+    word = witness.get("with_the_network")
+    known = word in {"agree", "disagree", "silent", "alone"}
+    out.append((say("spectrum.with_network"), say(f"spectrum.with_{word}") if known else ""))
     return out
 
 
@@ -118,11 +141,17 @@ def _short(value: Any, digits: int = 3) -> str:
 
 def _geometry(bearing: Mapping[str, Any]) -> str:
     try:
-        n, d, pitch = bearing["elements"], bearing["element_diameter"], bearing["pitch_diameter"]
         orders = bearing["orders"]
-        return (
-            f"{bearing['name']}: {n} elements of {d:.5g} on {pitch:.5g}; outer race {orders['bpfo']:.4g}, inner race "
-            f"{orders['bpfi']:.4g}, element {orders['2bsf']:.4g}, cage {orders['ftf']:.4g} times the shaft's rate"
+        return say(
+            "spectrum.geometry",
+            name=bearing["name"],
+            elements=bearing["elements"],
+            diameter=bearing["element_diameter"],
+            pitch=bearing["pitch_diameter"],
+            outer=orders["bpfo"],
+            inner=orders["bpfi"],
+            element=orders["2bsf"],
+            cage=orders["ftf"],
         )
     except (KeyError, TypeError, ValueError):
         return ""

@@ -7,13 +7,14 @@ bidirectional character in it; a sink with its own syntax (HTML, rich, CSV) stil
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from faultdx.diagnosis import Diagnosis
 from faultdx.files import show
-from faultdx.report import spectral
+from faultdx.report import compared, spectral
 from faultdx.report.spectral import by_spectrum
+from faultdx.report.words import say
 
 TABLE_HEADER = ("file", "verdict", "confidence", "agreement", "segments", "status", "notes")
 _MAX_CLASSES = 20  # named one by one; a sentence with a thousand names in it is read by nobody
@@ -52,19 +53,15 @@ def split_words(split: Any, *, notes: bool = True) -> str:
     split : {method, level, leakage, notes} of model.json; without a level the method says what it can
     """
     if not isinstance(split, Mapping):
-        return "not recorded"
-    method = show(str(split.get("method") or "not recorded"))
-    kinds = {
-        "specimen": "the test parts were never trained on",
-        "condition": "the test loads or speeds were never trained on, the parts were",
-        "time": "other seconds of the same recordings: optimistic",
-    }
+        return say("finding.split_unknown")
+    method = show(str(split.get("method") or say("finding.split_unknown")))
+    kinds = {kind: say(f"finding.split_{kind}") for kind in ("specimen", "condition", "time")}
     leaks = split_leaks(split)
     words = [show(str(split["level"])).rstrip(".")] if split.get("level") else []
     if not words and not leaks:
         words = [said for kind, said in kinds.items() if kind in method.lower()][:1]
     if leaks and not any(word.startswith("LEAKING") for word in words):
-        words.insert(0, "LEAKING: training and test share recordings or segments; the scores are too good")
+        words.insert(0, say("finding.split_leaks"))
     words += split_notes(split) if notes else []
     return f"{method} ({'; '.join(words)})" if words else method
 
@@ -77,29 +74,37 @@ def headline(diagnosis: Diagnosis) -> tuple[str, str, str]:
     """
     d = diagnosis
     if d.status == "diagnosed":
-        what = show(d.verdict or "no class")
-        if by_spectrum(d) and d.verdict in spectral.WORDS:
-            return spectral.WORDS[d.verdict]
-        if d.fault is None:
-            return "doubt", "diagnosed", what
-        return ("bad", "fault", what) if d.fault else ("good", "no fault found", what)
+        return _headline_of_verdict(d)
     if d.fault and d.verdict is None and d.status in {"undecided", "unfamiliar"}:
-        return "bad", "fault", f"{spectral.place(d)} by the spectrum; the network: {d.status}"
-    if d.status == "undecided" and by_spectrum(d):
-        return "doubt", "undecided", "the bearing could not be assessed"
-    words = {
-        "undecided": ("doubt", "undecided", "the model cannot tell the classes apart here"),
-        "unfamiliar": ("doubt", "unfamiliar", "unlike the recordings that the model was trained on"),
-        "unusable": ("none", "unusable", "the recording is not fit for a diagnosis"),
-        "error": ("none", "not read", "the recording could not be read"),
-    }
-    return words.get(d.status, ("none", show(d.status), "a result that this version does not know"))
+        what = say("finding.by_spectrum_alone", place=spectral.place(d), status=d.status)
+        if compared.beside_undecided(d):
+            what = say("baseline.alone", status=d.status)
+        return "bad", say("finding.fault"), what
+    tone = {"undecided": "doubt", "unfamiliar": "doubt"}.get(d.status, "none")
+    what = "_bearing" if d.status == "undecided" and by_spectrum(d) else "_what"
+    if what == "_bearing" and spectral.of_gears(d):
+        return tone, say("finding.undecided"), say("gears.undecided")
+    if d.status in {"undecided", "unfamiliar", "unusable", "error"}:
+        return tone, say(f"finding.{d.status}"), say(f"finding.{d.status}{what}")
+    return tone, show(d.status), say("finding.other_what")
+
+
+def _headline_of_verdict(d: Diagnosis) -> tuple[str, str, str]:
+    if compared.by_baseline(d):
+        return compared.headline(d)
+    if by_spectrum(d) and d.verdict in spectral.TONES:
+        topic = "gears" if spectral.of_gears(d) else "spectrum"
+        return spectral.TONES[d.verdict], say(f"{topic}.{d.verdict}_word"), say(f"{topic}.{d.verdict}")
+    what = show(d.verdict or say("finding.no_class"))
+    if d.fault is None:
+        return "doubt", say("finding.diagnosed"), what
+    return ("bad", say("finding.fault"), what) if d.fault else ("good", say("finding.no_fault"), what)
 
 
 def _votes(d: Diagnosis) -> str:
     if d.agreement is None or not math.isfinite(d.agreement) or not d.segments:
-        return f"{d.segments} segment{'' if d.segments == 1 else 's'}"
-    return f"{round(d.agreement * d.segments)} of {d.segments} segments agree"
+        return say("finding.segment" if d.segments == 1 else "finding.segments", count=d.segments)
+    return say("finding.votes", count=round(d.agreement * d.segments), segments=d.segments)
 
 
 def _best(d: Diagnosis) -> tuple[str, float] | None:
@@ -116,7 +121,7 @@ def _reasons(d: Diagnosis) -> str:
     if d.error is not None and d.error.get("message"):
         return show(str(d.error["message"])).rstrip(".")
     refused = [check.message for check in d.quality if check.severity == "refuse"]
-    return "; ".join(show(text).rstrip(".") for text in refused or d.warnings) or "no reason was recorded"
+    return "; ".join(show(text).rstrip(".") for text in refused or d.warnings) or say("finding.no_reason")
 
 
 def _unlike(d: Diagnosis) -> str:
@@ -130,19 +135,28 @@ def one_line(diagnosis: Diagnosis) -> str:
     d = diagnosis
     _, word, what = headline(d)
     line = f"{show(d.file)}: {word}"
-    if by_spectrum(d) and d.status in {"diagnosed", "undecided"}:
+    if compared.by_baseline(d):
+        line += f": {what}; {compared.testimony(d)}"
+    elif by_spectrum(d) and d.status in {"diagnosed", "undecided"}:
         line += f": {what}{spectral.asked(d)}; {spectral.testimony(d)}"
     elif d.status == "diagnosed":
-        line += f": {what}, confidence {percent(d.confidence)}, {_votes(d)}{spectral.beside(d)}"
+        line += ": " + say(
+            "finding.line_class",
+            what=what,
+            confidence=percent(d.confidence),
+            votes=_votes(d),
+            beside=spectral.beside(d),
+        )
     elif d.status in {"undecided", "unfamiliar"}:
         best, why = _best(d), _unlike(d)
         line += f": {why}" if why else ""
         line += f": {what}" if d.fault else ""
-        line += f", nearest class {best[0]} ({percent(best[1])}), {_votes(d)}" if best else ""
+        if best:
+            line += say("finding.line_nearest", name=best[0], share=percent(best[1]), votes=_votes(d))
     else:
         line += f": {_reasons(d).removeprefix(show(d.file) + ': ')}"
     if d.warnings and d.status not in {"unusable", "error"}:
-        line += f"; {len(d.warnings)} warning{'' if len(d.warnings) == 1 else 's'}: "
+        line += say("finding.line_warning" if len(d.warnings) == 1 else "finding.line_warnings", count=len(d.warnings))
         line += "; ".join(show(warning) for warning in d.warnings)
     return line
 
@@ -171,6 +185,8 @@ def table_rows(diagnoses: Iterable[Diagnosis]) -> tuple[list[str], list[list[str
 
 def asides(d: Diagnosis) -> list[str]:
     """Return what a table of verdicts leaves out and a reader wants to know: why, in a sentence each."""
+    if compared.by_baseline(d):
+        return [compared.testimony(d)]
     if by_spectrum(d) and d.status in {"diagnosed", "undecided"}:
         return [spectral.testimony(d)]
     unlike = _unlike(d)
@@ -180,43 +196,40 @@ def asides(d: Diagnosis) -> list[str]:
 def sentence(diagnosis: Diagnosis) -> str:
     """Return the finding as one sentence for a maintenance engineer, with what was not assessed."""
     d = diagnosis
+    if compared.by_baseline(d):
+        return compared.finding(d)
     if by_spectrum(d) and d.status in {"diagnosed", "undecided"}:
         return spectral.finding(d)
     if d.status == "diagnosed":
         return _finding(d)
     best = _best(d)
+    if compared.beside_undecided(d):
+        return compared.sentence_alone(d)
     if d.fault and d.verdict is None:
         said = spectral.testimony(d)
-        return f"The network has no verdict, and the envelope spectrum shows {spectral.place(d)}: {said}."
+        return say("finding.sentence_spectrum", place=spectral.place(d), said=said)
+    nearest = ""
     if d.status == "undecided":
-        nearest = f" (the likeliest is {best[0]}, {percent(best[1])}; {_votes(d)})" if best else ""
-        why = f"no class stands out clearly enough{nearest}; record again, longer, before acting on it"
+        if best:
+            nearest = say("finding.nearest_votes", name=best[0], share=percent(best[1]), votes=_votes(d))
+        why = say("finding.why_undecided", nearest=nearest)
     elif d.status == "unfamiliar":
         nearest = f" ({best[0]}, {percent(best[1])})" if best else ""
         what = _unlike(d)
-        why = (
-            f"this recording is unlike those that the model was trained on{f' ({what})' if what else ''}, so the class "
-            f"it would have named{nearest} does not count; check the sensor, the machine and the sampling rate"
-        )
-    elif d.status == "unusable":
-        why = f"the recording is not fit for a diagnosis ({_reasons(d)}); the machine was not assessed"
-    elif d.status == "error":
-        why = f"the recording could not be read ({_reasons(d)}); the machine was not assessed"
+        why = say("finding.why_unfamiliar", nearest=nearest, what=f" ({what})" if what else "")
+    elif d.status in {"unusable", "error"}:
+        why = say(f"finding.why_{d.status}", reasons=_reasons(d))
     else:
-        why = f"the status is {show(d.status)}; the machine was not assessed"
-    return f"No verdict: {why}."
+        why = say("finding.why_other", status=show(d.status))
+    return say("finding.sentence", why=why)
 
 
 def _finding(d: Diagnosis) -> str:
     _, _, what = headline(d)
-    sure = f"the network's own confidence is {percent(d.confidence)} and {_votes(d)}"
-    if d.fault is None:
-        return f"The network finds the class {what}: {sure}; whether that is a fault is not declared."
-    if d.fault:
-        rest = "severity, trend and remaining life were not assessed"
-        return f"The network finds the fault class {what}: {sure}; {rest}."
-    rest = "a fault that it was not trained on would not be named"
-    return f"The network finds no fault that it knows and names the class {what}: {sure}; {rest}."
+    weighed = (d.evidence.get("agreement") or {}).get("calibrated")
+    sure = say(f"finding.sure{'_calibrated' * bool(weighed)}", confidence=percent(d.confidence), votes=_votes(d))
+    kind = "unknown" if d.fault is None else "fault" if d.fault else "healthy"
+    return say(f"finding.found_{kind}", what=what, sure=sure)
 
 
 def familiarity_rows(diagnosis: Diagnosis, *, model_info: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -225,22 +238,31 @@ def familiarity_rows(diagnosis: Diagnosis, *, model_info: Mapping[str, Any]) -> 
     if found is None:
         return []
     rows = []
-    for key, name in (("statistics", "shape and spectrum of the signal"), ("features", "features of the network")):
+    for key in ("statistics", "features"):
         seen = found.get(key)
         if isinstance(seen, Mapping):
-            rows.append((name, f"distance {seen['distance']:.3g}, limit {seen['limit']:.3g}"))
-    rows.append(("most like the training records of", show(str(found.get("nearest", "")))))
+            far = say("finding.familiar_distance", distance=seen["distance"], limit=seen["limit"])
+            rows.append((say(f"finding.familiar_{key}"), far))
+    rows.append((say("finding.familiar_nearest"), show(str(found.get("nearest", "")))))
     if found.get("reason"):
-        rows.append(("what is off", show(str(found["reason"]))))
+        rows.append((say("finding.familiar_reason"), show(str(found["reason"]))))
     if diagnosis.conformal_set is not None:
         names = [show(name) for name in diagnosis.conformal_set]
-        more = f" and {len(names) - _MAX_CLASSES} more" if len(names) > _MAX_CLASSES else ""
         conformal = _conformal(model_info)
         share, records = conformal.get("coverage"), conformal.get("records")
-        basis = f", set on {records} validation records: {conformal.get('holds_for')}" if records else ""
-        covers = f" (covers the true class in {percent(share)} of records{show(basis)})" if share else ""
-        rows.append(("conformal set", ", ".join(names[:_MAX_CLASSES]) + more + covers))
+        basis, covers = "", ""
+        if records:
+            basis = say("finding.conformal_basis", records=records, holds_for=conformal.get("holds_for"))
+        if share:
+            covers = say("finding.conformal_covers", share=percent(share), basis=show(basis))
+        rows.append((say("finding.conformal"), _names(names) + covers))
     return rows
+
+
+def _names(names: Sequence[str]) -> str:
+    """The first names of many, and how many more there are."""
+    more = say("finding.more", count=len(names) - _MAX_CLASSES) if len(names) > _MAX_CLASSES else ""
+    return ", ".join(names[:_MAX_CLASSES]) + more
 
 
 def _conformal(model_info: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -255,42 +277,28 @@ def limits(diagnosis: Diagnosis, *, model_info: Mapping[str, Any]) -> list[str]:
     model_info : see `faultdx.report.html.render`; a key that is missing is a sentence or is left out
     """
     d = diagnosis
-    if d.status in {"unusable", "error"}:
-        said = ["Nothing about the machine: its condition was not assessed."]
-    else:
-        said = ["How severe a fault is, how fast it grows and how long the part will last were not assessed."]
+    assessed = d.status not in {"unusable", "error"}
+    said = [say("finding.limit_severity" if assessed else "finding.limit_nothing")]
     if d.rpm is None:
-        said.append("The speed is not known: no line of a spectrum can be tied to a bearing, a gear or the shaft.")
-    if d.record is not None and d.record.unit is None:
-        said.append("No unit is declared: amplitudes are raw units, and no limit of a standard applies to them.")
-    elif d.record is not None:
-        said.append("No vibration zone (ISO 20816) is given: it needs velocity and the class of the machine.")
+        said.append(say("finding.limit_speed"))
+    if d.record is not None and not (d.evidence.get("severity") or {}).get("zone"):
+        said.append(say("finding.limit_unit" if d.record.unit is None else "finding.limit_zone"))
+    if compared.by_baseline(d) and not by_spectrum(d):
+        return [*said, *compared.limits()]
     if spectral.physical(d):
-        return [*said, *(() if d.status in {"unusable", "error"} else spectral.LIMITS)]
+        return [*said, *(spectral.limits(d) if assessed else ())]
     classes = [show(str(name)) for name in model_info.get("classes") or ()]
     if classes:
-        more = f" and {len(classes) - _MAX_CLASSES} more" if len(classes) > _MAX_CLASSES else ""
-        said.append(
-            f"The model knows these classes and no other: {', '.join(classes[:_MAX_CLASSES])}{more}. "
-            "A fault of another kind gets one of these names."
-            if d.familiarity is None
-            else f"The model knows these classes and no other: {', '.join(classes[:_MAX_CLASSES])}{more}. "
-            "A fault of another kind gets one of these names where the recording looks familiar."
-        )
+        kind = "finding.limit_classes" if d.familiarity is None else "finding.limit_classes_familiar"
+        said.append(say(kind, names=_names(classes)))
     said += _not_familiar(d, model_info)
     if split_leaks(model_info.get("split")):
-        said.append(
-            "The model's scores come from a split that leaks (training and test share recordings): "
-            "they say little about another machine."
-        )
+        said.append(say("finding.limit_leaks"))
     if d.confidence is not None and model_info.get("temperature") is None:
-        said.append("The confidence is not calibrated: read it as an order, not as how often it is right.")
+        said.append(say("finding.limit_calibration"))
     trained_rpm = _range(model_info, "rpm")
     if d.rpm is not None and math.isfinite(d.rpm) and trained_rpm and not trained_rpm[0] <= d.rpm <= trained_rpm[1]:
-        said.append(
-            f"The speed, {d.rpm:g} rpm, lies outside what the model was trained on "
-            f"({trained_rpm[0]:g} to {trained_rpm[1]:g} rpm)."
-        )
+        said.append(say("finding.limit_trained_speed", rpm=d.rpm, low=trained_rpm[0], high=trained_rpm[1]))
     return said
 
 
@@ -301,9 +309,9 @@ def _not_familiar(d: Diagnosis, model_info: Mapping[str, Any]) -> list[str]:
     if d.familiarity is None:
         entry = model_info.get("familiarity")
         why = f": {show(str(entry['why']))}" if isinstance(entry, Mapping) and entry.get("why") else ""
-        return [f"Whether this recording is like those that the model was trained on was not assessed{why}."]
+        return [say("finding.limit_familiar", why=why)]
     missing = _conformal(model_info).get("why_not")
-    return [f"No set of classes with a stated coverage is given: {show(str(missing))}."] if missing else []
+    return [say("finding.limit_conformal", why=show(str(missing)))] if missing else []
 
 
 def _range(model_info: Mapping[str, Any], key: str) -> tuple[float, float] | None:

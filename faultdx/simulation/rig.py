@@ -16,6 +16,7 @@ import numpy as np
 
 from faultdx.errors import ConfigError
 from faultdx.records.record import Record
+from faultdx.signals.kinematics import SKF_6205
 from faultdx.simulation import bearing, gearbox
 from faultdx.simulation.bearing import Condition
 
@@ -28,6 +29,8 @@ _STRUCTURE = {
     "bearing": ((480.0, 1250.0, 2350.0, 3300.0, 4500.0), (0.15, 0.5, 1.0, 1.0, 0.7)),
     "gearbox": ((520.0, 1150.0, 2100.0, 3400.0, 4700.0), (0.4, 0.7, 0.8, 1.0, 0.8)),
 }
+# What the rig's papers say of its bearing; each specimen differs a little, in contact angle and ball diameter.
+_NAMEPLATE = f"{SKF_6205.rolling_elements},{SKF_6205.ball_diameter:g},{SKF_6205.pitch_diameter:g}"
 # A bearing goes into its housing anew; a gearbox's housing stays bolted down while what is in it changes.
 _LOOSENESS = {"bearing": 1.0, "gearbox": 0.25}
 # The mesh is as loud as the rumble, and then some: a bearing in a gearbox is found later than one in a motor.
@@ -119,6 +122,7 @@ def simulate_one(
             "fault": "none" if label == "healthy" else label,
             "severity": f"{severity:.3f}",
             "load": f"{condition.load:.3f}",
+            **({"bearing": _NAMEPLATE} if kind == "bearing" else {}),
         },
         notes=("Simulated, not measured.",),
     )

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from faultdx.errors import ConfigError, OutputError, RecordError
-from faultdx.files import atomic_write, check_target, output_error, show
+from faultdx.files import atomic_write, check_target, is_vacant, output_error, show
 from faultdx.records.record import Record
 
 FIRST_NUMBER = 501  # the real CWRU files stop below it, but for 3001 to 3008
@@ -87,7 +87,7 @@ def _open_folder(folder: Path, *, overwrite: bool) -> None:
     try:
         if folder.exists() and not folder.is_dir():
             raise OutputError(f"{show(folder)}: is a file; choose the name of a new folder")
-        if not overwrite and folder.is_dir() and any(folder.iterdir()):
+        if not overwrite and folder.is_dir() and not is_vacant(folder):
             raise OutputError(f"{show(folder)}: is not empty; choose a new folder, or --overwrite replaces its files")
         folder.mkdir(parents=True, exist_ok=True)
         check_target(folder / TABLE, overwrite=overwrite)

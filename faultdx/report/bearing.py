@@ -1,0 +1,23 @@
+"""The section of a bearing: its envelope spectrum with its lines marked, and what was found at them."""
+
+from __future__ import annotations
+
+from faultdx.diagnosis import Diagnosis
+from faultdx.report import orders, parts, spectral
+from faultdx.report.words import say
+
+
+def section(d: Diagnosis) -> str:
+    """Return the section of what the spectrum says of the bearing, where it was asked."""
+    witness = d.evidence.get("witness")
+    if not witness:
+        return ""
+    picture = ""
+    shown = d.witness.picture if d.witness is not None else None
+    if shown is not None:
+        found = d.witness is not None and d.witness.place
+        where = say("page.where_found" if found else "page.where_expected")
+        caption = say("page.bearing_caption", band=shown.band, where=where, tolerance=100 * shown.tolerance)
+        picture = parts.figure(orders.annotated(shown, place=d.witness.place if d.witness else None), caption)
+    said = f"<p>{parts.safe(spectral.testimony(d))}.</p>\n"
+    return parts.section(say("page.bearing"), said + picture + parts.table(spectral.rows(witness)))

@@ -1,0 +1,27 @@
+"""What stands in the pictures: axes, labels, and what a picture shows, for those who hear it read."""
+
+WORDS = {
+    "raw_units": "raw units",
+    "channel": "channel {number}",
+    "time": "time (s)",
+    "waveform": "waveform over time",
+    "frequency": "frequency (Hz)",
+    "amplitude": "amplitude ({unit})",
+    "spectrum": "averaged amplitude spectrum",
+    "envelope": "squared envelope spectrum",
+    "squared": "({unit})²",
+    "orders": "envelope spectrum over orders",
+    "order": "order (multiples of the shaft's rate)",
+    "depth": "depth",
+    "outer_race": "outer",
+    "inner_race": "inner",
+    "ball": "element",
+    "cage": "cage",
+    "epoch": "epoch",
+    "loss": "loss",
+    "training": "training",
+    "validation": "validation",
+    "accuracy": "validation accuracy (%)",
+    "learning_rate": "learning rate",
+    "no_values": "no values yet",
+}
