@@ -42,7 +42,8 @@ _WALL = ("prepare", "train", "score")
 _SECONDS = 120.0  # a cell, where nobody has said or measured anything
 # What decides a result besides the configuration; the digest of their source is kept with every result.
 _DECIDING = (
-    "batches.py", "config.py", "cutting.py", "evaluation.py", "preparation.py", "passes.py", "splits.py", "training.py", "voting.py",
+    "batches.py", "config.py", "cutting.py", "evaluation.py", "preparation.py", "passes.py", "splits.py",
+    "training.py", "voting.py",
     "benchmark/scoring.py", "networks/architecture.py", "networks/drsn.py", "networks/spectrogram.py",
     "networks/units.py", "networks/wdcnn.py", "signals/noise.py", "signals/resampling.py", "signals/segments.py",
     "simulation/bearing.py", "simulation/gearbox.py", "simulation/rig.py",
