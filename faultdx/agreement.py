@@ -95,13 +95,21 @@ class Calibration:
     holds_for: str
 
     def state(self, confidence: float, *, kind: str, word: str | None) -> Stated:
-        """Return the confidence of a verdict of `kind` on which the spectrum says `word`, None for nothing at all."""
+        """Return the confidence of a verdict of `kind` on which the spectrum says `word`, None for nothing at all.
+
+        It never falls as the network's rises; and above the network's own it is only where the two agree.
+        """
         votes = self.confident if confidence >= CONFIDENT else self.unsure
+        if self.confident.supports < self.unsure.supports:  # of so few votes that the surer ones look worse
+            votes = Votes(self.confident.right + self.unsure.right, self.confident.total + self.unsure.total)
         supported = min(confidence, votes.supports) if votes.total else confidence
         ratio = 1.0 if word is None else self.heard[kind].ratio(word, kind)
         q = min(max(supported, _LEAST), 1 - _LEAST)
         odds = q / (1 - q) * ratio
-        return Stated(min(max(odds / (1 + odds), _LEAST), 1 - _LEAST), confidence, supported, ratio)
+        stated = min(max(odds / (1 + odds), _LEAST), 1 - _LEAST)
+        if word != "agree":  # what shows nothing, or something else, makes nobody surer than the network is
+            stated = min(stated, max(confidence, _LEAST))
+        return Stated(stated, confidence, supported, ratio)
 
     def to_dict(self) -> dict[str, Any]:
         """Return what model.json holds."""

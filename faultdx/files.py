@@ -12,12 +12,13 @@ import errno
 import itertools
 import os
 import shutil
+import stat
 import time
 import unicodedata
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from faultdx.errors import OutputError
+from faultdx.errors import ConfigError, OutputError
 
 _SUFFIX = ".faultdx-tmp"
 _swept: set[Path] = set()
@@ -27,6 +28,7 @@ _ABANDONED_S = 86400.0  # and of any process: numbers are used again, and in a c
 _PROBE_BYTES = 4096  # an empty file has room on a full disk
 # what file systems say that cannot sync a folder: then there is nothing to wait for
 _NO_FOLDER_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS)
+_NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK)  # of file systems without links
 _SPELLED_OUT = {
     "Cc",
     "Cf",
@@ -80,7 +82,9 @@ def output_error(path: str | os.PathLike[str], error: OSError) -> OutputError:
     return OutputError(f"{show(path)}: cannot be written: {_reason(error)}; {cure}")
 
 
-def check_target(path: str | os.PathLike[str], *, overwrite: bool, resume_hint: bool = False) -> Path:
+def check_target(
+    path: str | os.PathLike[str], *, overwrite: bool, resume_hint: bool = False, folder_too: bool = False
+) -> Path:
     """Find out before the long work that `path` can be written: free, or to be overwritten, in a writable folder.
 
     Creates missing parent folders. Raises OutputError with the cure.
@@ -90,10 +94,54 @@ def check_target(path: str | os.PathLike[str], *, overwrite: bool, resume_hint: 
     try:
         if not overwrite and target.exists():
             raise OutputError(f"{show(target)}: exists already; {cure}")
+        if not folder_too:
+            _refuse_what_is_no_file(target)
         _probe(target.parent)
     except OSError as error:
         raise output_error(target, error) from error
     return target
+
+
+def _refuse_what_is_no_file(target: Path) -> None:
+    """Raise OutputError for a folder, a device, a pipe: to be replaced by a file is not what they are there for."""
+    with contextlib.suppress(FileNotFoundError):
+        mode = target.stat().st_mode
+        if not stat.S_ISREG(mode):
+            kind = "a folder" if stat.S_ISDIR(mode) else "a pipe" if stat.S_ISFIFO(mode) else "a device or a socket"
+            raise OutputError(f"{show(target)}: is {kind}; name a file")
+
+
+def check_distinct(
+    outputs: Mapping[str, str | os.PathLike[str] | None], inputs: Iterable[str | os.PathLike[str]]
+) -> None:
+    """Raise ConfigError, before any work, where two outputs are one file, or an output is a file that is read.
+
+    outputs : by the option that names them, None where it was not given; inputs : names, of which those that are no
+    file do not count. Two names of one file (a link, another spelling) are one.
+    """
+    taken: dict[tuple[object, ...], str] = {}
+    for option, path in outputs.items():
+        if path is None:
+            continue
+        for place in _places(path):
+            if place in taken:
+                raise ConfigError(f"{option} and {taken[place]} are one file, {show(path)}: name two")
+        taken |= dict.fromkeys(_places(path), option)
+    if not taken:
+        return
+    for name in inputs:
+        for place in _places(name):
+            if place in taken:
+                raise ConfigError(f"{taken[place]}: {show(name)} is read by this very command; name another file")
+
+
+def _places(path: str | os.PathLike[str]) -> set[tuple[object, ...]]:
+    try:
+        found: set[tuple[object, ...]] = {("name", os.path.realpath(path))}
+        state = os.stat(path)  # noqa: PTH116 - Path raises on long names
+        return found | {("file", state.st_dev, state.st_ino)}
+    except (OSError, ValueError):
+        return {("name", os.path.abspath(path))} if "\0" not in os.fspath(path) else set()  # noqa: PTH100
 
 
 def check_folder(path: str | os.PathLike[str]) -> None:
@@ -223,7 +271,10 @@ def replacing(path: str | os.PathLike[str], *, overwrite: bool = True) -> Iterat
         _make_way(target, overwrite=overwrite)
         yield temporary
         _sync(temporary)
-        temporary.replace(target)
+        if overwrite:
+            temporary.replace(target)
+        else:
+            _take(temporary, target)
         _sync_folder(target.parent)
     except OSError as error:
         raise output_error(target, error) from error
@@ -231,8 +282,25 @@ def replacing(path: str | os.PathLike[str], *, overwrite: bool = True) -> Iterat
         _remove(temporary)
 
 
+def _take(temporary: Path, target: Path) -> None:
+    """Give `temporary` the name `target`, unless another run has taken that in the meantime."""
+    try:
+        os.link(temporary, target)
+    except FileExistsError:
+        raise OutputError(f"{show(target)}: was written by another run meanwhile; --overwrite replaces it") from None
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        if target.exists():
+            raise OutputError(
+                f"{show(target)}: was written by another run meanwhile; --overwrite replaces it"
+            ) from None
+        temporary.replace(target)  # a file system without links cannot tell more
+
+
 def _make_way(target: Path, *, overwrite: bool) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
+    _refuse_what_is_no_file(target)
     if not overwrite and target.exists():
         raise OutputError(f"{show(target)}: exists already; --overwrite replaces it")
     _sweep(target.parent)

@@ -159,7 +159,7 @@ def _open_folder(folder: Path, *, resume: bool, overwrite: bool) -> Path:
             raise OutputError(f"{name}: is not a run folder of faultdx, so it is not overwritten; choose another --out")
         check_target(folder / "run.json", overwrite=True)
         return folder
-    check_target(folder, overwrite=overwrite, resume_hint=True)
+    check_target(folder, overwrite=overwrite, resume_hint=True, folder_too=True)
     check_target(folder / "run.json", overwrite=True)
     return folder
 

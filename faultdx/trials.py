@@ -39,9 +39,14 @@ def was_tried(trial: str) -> bool:
     """Tell whether this user's faultdx tried it here, and it ended well. Never raises."""
     folder = _folder()
     try:
-        return folder is not None and _ours(folder, stat.S_ISDIR) and _ours(folder / trial, stat.S_ISREG)
+        return folder is not None and _is_own(folder) and _ours(folder / trial, stat.S_ISREG)
     except (OSError, ValueError):
         return False
+
+
+def _is_own(folder: Path) -> bool:
+    """Tell whether the folder and the two above it are this user's alone: who owns one of them can exchange it."""
+    return all(_ours(place, stat.S_ISDIR) for place in (folder, folder.parent, folder.parent.parent))
 
 
 def _ours(path: Path, is_kind: Callable[[int], bool]) -> bool:
@@ -57,8 +62,10 @@ def remember(trial: str) -> None:
     if folder is None:
         return
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if not _ours(folder, stat.S_ISDIR):
+        folder.parent.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for place in (folder.parent, folder):
+            place.mkdir(mode=0o700, exist_ok=True)
+        if not _is_own(folder):
             return
         known = sorted(folder.iterdir(), key=lambda path: path.lstat().st_mtime_ns)
         for old in known[: len(known) - _MOST // 2] if len(known) >= _MOST else []:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from helpers import (
     validate,
 )
 
+from faultdx.cli import console
 from faultdx.diagnosis import load_model
 from faultdx.records import read_record
 
@@ -91,7 +93,8 @@ def test_unseen_specimens_are_diagnosed_in_order_and_by_the_schema(trained: Trai
         validate(d, schema, schema)
         assert d["status"] in {"diagnosed", "undecided"} and (d["verdict"] is None) == (d["status"] == "undecided")
         assert sum(d["probabilities"].values()) == pytest.approx(1, abs=1e-5)
-        assert d["confidence"] == max(d["probabilities"].values()) and d["segments"] == 12_000 // 2048
+        own = d["evidence"].get("agreement", {}).get("network", d["confidence"])  # before the spectrum is weighed in
+        assert own == pytest.approx(max(d["probabilities"].values()), abs=2e-6) and d["segments"] == 12_000 // 2048
         assert d["sha256"] == hashlib.sha256(file.read_bytes()).hexdigest() and d["model"]["digest"] == digest
 
 
@@ -337,3 +340,18 @@ def test_what_was_left_out_is_named_where_prepare_gives_up(tmp_path: Path) -> No
     ran = faultdx_here("prepare", "t.csv", "--out", "p.h5", cwd=tmp_path)
     assert ran.code == 2
     assert "left out: " in ran.err and "b.csv" in ran.err and "single class (a)" in ran.err.splitlines()[-1]
+
+
+def test_an_error_of_the_system_names_its_file(capsys: pytest.CaptureFixture[str]) -> None:
+    def app() -> None:
+        raise PermissionError(13, "Permission denied", "x/y.json")
+
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    try:
+        with pytest.raises(SystemExit) as end:
+            console.run(app)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    assert end.value.code == 5
+    assert capsys.readouterr().err.startswith("faultdx: error: x/y.json: permission denied; ")

@@ -17,7 +17,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from faultdx.errors import OutputError
+from faultdx import files
+from faultdx.errors import ConfigError, OutputError
 from faultdx.files import atomic_write, check_space, check_target, output_error, replacing, show
 
 as_root = pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
@@ -169,7 +170,7 @@ def test_the_longest_names_that_a_disk_takes_can_be_written(tmp_path: Path, name
 
 def test_a_folder_in_the_way_is_an_output_error(tmp_path: Path) -> None:
     (tmp_path / "taken").mkdir()
-    with pytest.raises(OutputError, match="taken: cannot be written: is a directory"):
+    with pytest.raises(OutputError, match="taken: is a folder; name a file"):
         atomic_write(tmp_path / "taken", "x")
     assert names(tmp_path) == ["taken"]
 
@@ -245,3 +246,43 @@ def test_what_a_killed_process_left_is_swept_and_nothing_else(tmp_path: Path) ->
     (tmp_path / f".b.h5.{dead}.faultdx-tmp").write_text("just made")
     atomic_write(tmp_path / "a.h5", "whole")
     assert {p.name for p in tmp_path.iterdir()} == {*others, f".b.h5.{dead}.faultdx-tmp", "a.h5"}
+
+
+# ---- what an output must not be
+
+
+def test_outputs_are_files_of_their_own(tmp_path: Path) -> None:
+    a, b = tmp_path / "a.csv", tmp_path / "b.csv"
+    files.check_distinct({"--csv": a, "--history": b, "--metrics-file": None}, [tmp_path / "c.mat", "-", "no\0name"])
+    with pytest.raises(ConfigError, match=r"--history and --csv are one file"):
+        files.check_distinct({"--csv": a, "--history": tmp_path / "x" / ".." / "a.csv"}, [])
+    a.write_bytes(b"a")
+    b.hardlink_to(a)
+    with pytest.raises(ConfigError, match="are one file"):
+        files.check_distinct({"--csv": a, "--history": b}, [])
+    (tmp_path / "link").symlink_to(a)
+    with pytest.raises(ConfigError, match=r"--csv: .*link is read by this very command"):
+        files.check_distinct({"--csv": a}, [tmp_path / "link"])
+
+
+@pytest.mark.parametrize("kind", ["folder", "pipe", "device"])
+def test_what_is_no_file_is_not_replaced_by_one(tmp_path: Path, kind: str) -> None:
+    target = tmp_path / "out"
+    if kind == "folder":
+        target.mkdir()
+    elif kind == "pipe":
+        os.mkfifo(target)
+    else:
+        target.symlink_to("/dev/null")
+    for attempt in (lambda: files.check_target(target, overwrite=True), lambda: files.atomic_write(target, b"x")):
+        with pytest.raises(OutputError, match=r"out: is a (folder|pipe|device)"):
+            attempt()
+    assert not target.is_file()
+
+
+def test_of_two_runs_into_one_new_file_one_is_told(tmp_path: Path) -> None:
+    target = tmp_path / "out"
+    with pytest.raises(OutputError, match="another run"), files.replacing(target, overwrite=False) as temporary:
+        temporary.write_bytes(b"mine")
+        files.atomic_write(target, b"theirs", overwrite=False)
+    assert target.read_bytes() == b"theirs" and [p.name for p in tmp_path.iterdir()] == ["out"]

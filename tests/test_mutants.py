@@ -335,6 +335,7 @@ def test_what_goes_wrong_inside_onnxruntime_stays_in_its_child(
             os.kill(os.getpid(), signal.SIGSEGV)
         time.sleep(60)
 
+    monkeypatch.setenv("XDG_CACHE_HOME", str(model.parent / "cache"))  # one that was tried is not tried again
     monkeypatch.setattr(vetting, "session", spoilt)
     monkeypatch.setattr(vetting, "_TRIAL_S", 0.5)
     with pytest.raises(ModelError, match=r"crashed on it \(SIGSEGV\)" if how == "crash" else "more than 0.5 s"):

@@ -329,7 +329,7 @@ def test_the_sentence_is_one_and_does_not_overclaim(name: str) -> None:
 def test_limits_name_what_was_not_known() -> None:
     unknown = a_diagnosis(rpm=None, record=a_record(rpm=None, unit=None))
     said = " ".join(text.limits(unknown, model_info={"classes": CLASSES, "split": {"leakage": True}}))
-    for words in ("speed is not known", "No unit is declared", "outer_race", "leaks", "not calibrated", "severe"):
+    for words in ("speed is not known", "No unit is", "outer_race", "leaks", "not calibrated", "damage has gone"):
         assert words in said
     said = " ".join(text.limits(a_diagnosis(rpm=900.0), model_info=INFO))
     assert "900 rpm" in said and "leaks" not in said and "not calibrated" not in said

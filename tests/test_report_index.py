@@ -66,11 +66,11 @@ def zone(letter: str | None, why: str = "") -> dict[str, Any]:
         (a_diagnosis(fault=None), "", "not declared"),
         (STATUSES["undecided"], "", "longer"),
         (STATUSES["unfamiliar"], "", "mounting"),
-        (STATUSES["unusable"], "", "measurement right"),
+        (STATUSES["unusable"], "", "Put right what"),
         (STATUSES["error"], "", "the message says"),
         (STATUSES["future"], "", "Update"),
         (a_diagnosis(status="undecided", verdict=None, fault=True), "", "confirm it"),
-        (a_diagnosis(evidence=zone("D"), status="unusable"), "", "measurement right"),
+        (a_diagnosis(evidence=zone("D"), status="unusable"), "", "Put right what"),
         (a_diagnosis(evidence={"baseline": {"verdict": "changed", "fault": True}}), "alarm", "plan the repair"),
         (a_diagnosis(fault=None, evidence={"baseline": {"verdict": "changed"}}), "monitor", "another cause"),
         (
@@ -103,8 +103,19 @@ def test_the_second_best_is_the_likeliest_that_is_not_the_verdict() -> None:
     assert action.second_best(d) == "inner_race, 25.0 %"
     assert action.second_best(replace(d, verdict="normal")) == "outer_race, 50.0 %"
     places = [{"place": "ball", "score": 0.4}, {"place": "outer_race", "score": 2.0}, {"place": "cage", "score": 9.0}]
-    spectrum = replace(d, probabilities={}, evidence={"witness": {"hypotheses": places}})
+    spectrum = replace(d, probabilities={}, evidence={"witness": {"hypotheses": places, "place": "outer_race"}})
     assert action.second_best(spectrum) == "rolling element, score 0.4 against 2"
+    nothing = replace(d, probabilities={}, evidence={"witness": {"hypotheses": places, "place": None}})
+    assert action.second_best(nothing) == ""  # no second without a first
+
+
+def test_where_the_speed_is_in_doubt_nothing_that_hangs_on_it_is_said() -> None:
+    doubt = Check("speed", 0.5, 0.01, "warn", "the spectrum shows another shaft")
+    d = a_diagnosis(quality=(doubt,), evidence=zone("A"))
+    said = action.advice(d)
+    assert said.severity == "" and "in doubt" in said.basis and "stated speed" in said.step
+    put_right = replace(d, evidence={**zone("A"), "witness": {"verdict": "located", "place": "outer_race"}})
+    assert "in doubt" not in action.advice(put_right).basis
 
 
 @pytest.mark.parametrize("name", missing.CHECKS)

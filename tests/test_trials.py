@@ -62,7 +62,6 @@ def test_what_others_may_write_is_not_believed(cache: Path) -> None:
 def test_any_umask(cache: Path, umask: int) -> None:
     before = os.umask(umask)
     try:
-        cache.parent.parent.mkdir(parents=True)
         remember("ab" * 32)
     finally:
         os.umask(before)

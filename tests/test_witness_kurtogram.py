@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import scipy.signal
@@ -62,3 +64,16 @@ def test_what_has_no_kurtogram_is_refused() -> None:
         kurtogram(np.array([1.0, np.inf] * 500), sampling_rate_hz=RATE)
     with pytest.raises(RecordError, match="dead"):
         most_impulsive(kurtogram(np.zeros(1000), sampling_rate_hz=RATE))
+
+
+def test_the_step_between_end_and_start_and_an_empty_band_are_no_impulses() -> None:
+    """A drift makes the record end elsewhere than it begins: that rings in every band, in an empty one above all."""
+    rng = np.random.default_rng(4)
+    spectrum = np.fft.rfft(rng.standard_normal(60_000))
+    spectrum[28_000:] *= 1e-5  # the stop band of a converter
+    x = np.fft.irfft(spectrum) + np.linspace(0, 0.5, 60_000)
+    tiles = kurtogram(x, sampling_rate_hz=12_000.0)
+    best = most_impulsive(tiles)
+    assert best.kurtosis < 1.0
+    empty = [t for t in tiles if t.band.low_hz > 5650.0]
+    assert empty and all(math.isnan(t.kurtosis) for t in empty)

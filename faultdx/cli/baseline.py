@@ -53,8 +53,9 @@ def baseline(
     """
     from faultdx.baseline_file import baseline_from, save
     from faultdx.errors import ConfigError
-    from faultdx.files import check_target, show
+    from faultdx.files import check_distinct, check_target, show
     from faultdx.records import Declared, find_records
+    from faultdx.records.handles import locate
 
     if not files and records is None:
         raise ConfigError("no healthy recordings: name a file, a folder, a glob, or - for standard input")
@@ -82,6 +83,7 @@ def baseline(
     items = find_records(files or [], table=None if records is None else str(records), flags=declared)
     if not items:
         raise ConfigError("no healthy recordings found there")
+    check_distinct({"--out": out}, [locate(item.path).file for item in items if item.path != "-"])
     check_target(out, overwrite=overwrite)
     found, notes, refused = baseline_from(
         items, asset=asset or "", false_alarms=false_alarms, quality=quality or "refuse"

@@ -149,7 +149,11 @@ def on_terminal() -> bool:
     return sys.stdout is not None and sys.stdout.isatty()
 
 
+_stopped: list[int] = []
+
+
 def _raise_stopped(signum: int, _frame: FrameType | None) -> None:
+    _stopped.append(signum)
     raise Stopped(signum)
 
 
@@ -256,6 +260,8 @@ def run(app: Callable[[], Any]) -> None:
         say("faultdx: error: out of memory; fewer records at once, or a larger machine")
         raise SystemExit(INTERNAL) from None
     except Exception as error:
+        if _stopped:  # in the middle of an import, which makes an error of its own of it
+            raise SystemExit(128 + _stopped[0]) from None
         if _is_of_stdout(error):
             _silence(sys.stdout)
             say(f"faultdx: error: standard output: cannot be written: {one_line(str(error))}")
@@ -263,6 +269,13 @@ def run(app: Callable[[], Any]) -> None:
         if isinstance(error, ModuleNotFoundError) and (missing := _missing(error)):
             say(f"faultdx: error: {missing}")
             raise SystemExit(USAGE) from None
+        if isinstance(error, OSError) and error.filename is not None:
+            from faultdx.files import show
+
+            reason = (error.strerror or type(error).__name__).lower()
+            name = show(os.fsdecode(error.filename))
+            say(f"faultdx: error: {name}: {reason}; check the path, its rights and the disk")
+            raise SystemExit(NOT_WRITTEN) from None
         say(f"faultdx: internal error: {type(error).__name__}: {one_line(str(error))}")
         if Settings.verbose or os.environ.get("FAULTDX_DEBUG"):
             say(traceback.format_exc())

@@ -128,6 +128,9 @@ def diagnose(
     if baseline:
         loaded = machine_baseline.beside(loaded, baseline, declared, quality=quality)
         items = machine_baseline.marked(items, loaded)
+    _check_distinct(
+        items, {"--history": history, "--csv": csv, "--metrics-file": metrics_file}, records, model, baseline
+    )
     reports = reports_of(report, items, report_format, overwrite=overwrite)
     table = console.on_terminal() and not json
     outputs = Outputs(
@@ -172,6 +175,27 @@ def diagnose(
         code = console.NOT_WRITTEN
     if code:
         raise SystemExit(code)
+
+
+def _check_distinct(
+    items: Sequence[Item],
+    outputs: dict[str, Path | None],
+    records: Path | None,
+    model: Path | None,
+    baseline: Sequence[str] | None,
+) -> None:
+    """Raise ConfigError where an output is another one, or is read by this command."""
+    if not any(outputs.values()):
+        return
+    from faultdx.files import check_distinct
+    from faultdx.records.handles import locate
+
+    history = outputs["--history"]
+    beside = {} if history is None else {"the journal of --history": Path(f"{history}-journal")}
+    named = [] if model is None else [p for folder in (model, model / "model") for p in folder.glob("*") if p.is_file()]
+    read: list[str | Path] = [locate(item.path).file for item in items if item.path != "-"]
+    read += [*named, *(baseline or ()), *([] if records is None else [records])]
+    check_distinct({**outputs, **beside}, read)
 
 
 class Tally:

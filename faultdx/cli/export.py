@@ -145,7 +145,7 @@ def _check_folder(folder: Path, *, overwrite: bool) -> None:
     ours = folder.is_dir() and is_vacant(folder, but=files)
     if overwrite and folder.exists() and not ours and not (folder / "model.json").is_file():
         raise OutputError(f"{show(folder)}: is not a model folder, so it is not overwritten; choose another --out")
-    check_target(folder, overwrite=overwrite or empty)
+    check_target(folder, overwrite=overwrite or empty, folder_too=True)
     check_target(folder / "model.json", overwrite=overwrite)
 
 

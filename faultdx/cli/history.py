@@ -42,13 +42,14 @@ def history(
     from faultdx.changes import changes
     from faultdx.errors import ConfigError
     from faultdx.extras import require
-    from faultdx.files import atomic_write, check_target, show
+    from faultdx.files import atomic_write, check_distinct, check_target, show
     from faultdx.history import History
     from faultdx.report.row import Row
 
     if plot is not None:
         _format_of(plot)
         require(("matplotlib",), what="--plot")
+        check_distinct({"--plot": plot}, [file])
         check_target(plot, overwrite=overwrite)
     asset = None if asset is None else show(asset)
     with History.read(file) as opened:

@@ -107,8 +107,10 @@ def prepare(
     """
     from faultdx.config import PrepareConfig, load
     from faultdx.errors import ConfigError, DatasetError
+    from faultdx.files import check_distinct
     from faultdx.preparation import prepare as run
     from faultdx.records import Declared, find_records
+    from faultdx.records.handles import locate
 
     configuration = load(
         PrepareConfig,
@@ -146,6 +148,9 @@ def prepare(
         scale=scale,
     )
     items = find_records(sources or [], table=None if records is None else str(records), flags=declared)
+    files = [locate(item.path).file for item in items if item.path != "-"]
+    tables = [Path(name) / "records.csv" for name in sources or () if name != "-"]
+    check_distinct({"--out": out}, [*files, *tables, *([] if records is None else [records])])
     try:
         with console.progress() as step:
             summary = run(

@@ -13,7 +13,7 @@ from typing import Any
 
 from faultdx.diagnosis import Diagnosis
 from faultdx.files import show
-from faultdx.report import spectral
+from faultdx.report import compared, spectral
 from faultdx.report.words import say
 
 SEVERITIES = ("good", "monitor", "alarm", "danger")  # from the best to the worst
@@ -51,6 +51,8 @@ def advice(diagnosis: Diagnosis) -> Advice:
 def _severity(d: Diagnosis) -> tuple[str, str]:
     if d.status in {"unusable", "error"}:
         return "", say("action.no_machine")
+    if _speed_in_doubt(d):
+        return "", say("action.speed_in_doubt")
     found: list[tuple[str, str]] = []
     missing: list[str] = []
     zone = _part(d, "severity")
@@ -74,9 +76,18 @@ def _severity(d: Diagnosis) -> tuple[str, str]:
         return "", say("action.missing", what="; ".join(missing))
     worst = max((word for word, _ in found), key=SEVERITIES.index)
     basis = "; ".join(said for _, said in found)
-    if worst == "good" and (d.fault or d.verdict == "tooth_damage_suspected"):
+    if worst == "good" and d.fault:
         return "monitor", f"{basis}; {say('action.raised')}"
+    if worst == "good" and d.verdict == "tooth_damage_suspected":
+        return "monitor", f"{basis}; {say('action.raised_tooth')}"
     return worst, basis
+
+
+def _speed_in_doubt(d: Diagnosis) -> bool:
+    """Tell whether the check of the speed fired and nothing that the spectrum of a bearing shows has put it right."""
+    if not any(check.name == "speed" for check in d.quality):
+        return False
+    return bool(_part(d, "witness").get("verdict", "not_assessable") == "not_assessable")
 
 
 def _rule(d: Diagnosis, severity: str) -> str:
@@ -84,6 +95,10 @@ def _rule(d: Diagnosis, severity: str) -> str:
     physics = _part(d, "witness").get("with_the_network")
     if d.status in {"error", "unusable"}:
         rule = d.status
+    elif _speed_in_doubt(d):
+        rule = "speed"
+    elif severity == "alarm" and compared.by_baseline(d):
+        rule = "changed_alarm"
     elif severity in {"alarm", "danger"}:
         rule = f"fault_{severity}" if d.fault else f"level_{severity}"
     elif physics == "disagree":
@@ -120,7 +135,7 @@ def second_best(diagnosis: Diagnosis) -> str:
         return say("action.second_class", name=show(rest[0][1]), share=percent(rest[0][0]))
     places = [h for h in _part(d, "witness").get("hypotheses") or () if isinstance(h, Mapping)]
     places = [h for h in places if h.get("place") != "cage" and isinstance(h.get("score"), (int, float))]
-    if len(places) < 2:
+    if len(places) < 2 or not _part(d, "witness").get("place"):  # where no place is named there is no second
         return ""
     first_place, second = sorted(places, key=lambda h: -h["score"])[:2]
     return say(
@@ -136,6 +151,8 @@ def witnesses(diagnosis: Diagnosis) -> str:
     d = diagnosis
     if d.status in {"unusable", "error"}:
         return ""
+    if compared.by_baseline(d):
+        return say("action.witness_baseline")
     if spectral.physical(d):
         return say("action.witness_spectrum") if _part(d, "witness") else ""
     word = _part(d, "witness").get("with_the_network")

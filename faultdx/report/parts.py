@@ -49,7 +49,7 @@ code{font:.87em ui-monospace,"DejaVu Sans Mono",monospace}
 @media screen and (max-width:34rem){body{padding:.8rem .8rem 2rem}h1{font-size:1.5rem}.verdict{padding:.8rem}
 th,.verdict th{width:7rem}td.n,th.n{width:4.2rem}th,td{padding-right:.5rem}.verdict table,.verdict tbody,.verdict tr,
 .verdict th,.verdict td{display:block;width:100%}.verdict th{border-bottom:0;padding-bottom:0}
-figure svg text{font-size:12px!important}}
+figure{overflow-x:auto}figure svg{min-width:33rem}}
 .loud{color:var(--bad);font-weight:700}
 @page{size:A4;margin:15mm}
 @media print{body{padding:0;max-width:none;font-size:10.5pt}section,figure,tr{break-inside:avoid}

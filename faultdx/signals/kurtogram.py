@@ -23,6 +23,8 @@ from faultdx.signals.demodulation import Band, scaled
 from faultdx.signals.speed import good_length
 
 LEVELS = 6
+_ENDS = 50  # a fiftieth of an envelope at either end is left out
+_EMPTY = 1e-6  # a band with less of the energy than this (-60 dB) holds what the converter's filter let through
 _FEWEST = 64  # samples of an envelope: fewer have no kurtosis worth the name
 
 
@@ -46,6 +48,8 @@ def kurtogram(signal: npt.ArrayLike, *, sampling_rate_hz: float, levels: int = L
     y = scaled(signal, sampling_rate_hz=sampling_rate_hz, fewest=2 * _FEWEST)
     spectrum = np.fft.rfft(y)
     top = spectrum.size - 1
+    energy = spectrum.real**2 + spectrum.imag**2
+    whole = float(energy[1:].sum())
     tiles = []
     for count in sorted({1, *(2**k for k in range(1, levels + 1)), *(3 * 2 ** (k - 1) for k in range(1, levels))}):
         edges = np.rint(np.linspace(1, top, count + 1)).astype(np.int64)
@@ -53,8 +57,10 @@ def kurtogram(signal: npt.ArrayLike, *, sampling_rate_hz: float, levels: int = L
             break
         for low, high in itertools.pairwise(edges):
             power = np.abs(np.fft.ifft(spectrum[low:high], good_length(2 * int(high - low)))) ** 2
-            mean = float(power.mean())
-            kurtosis = float((power**2).mean()) / mean**2 - 2.0 if mean > 1e-30 else math.nan
+            cut = -(-power.size // _ENDS)  # a record begins elsewhere than it ends: a step, which rings in every band
+            power = power[cut:-cut]
+            mean, share = float(power.mean()), float(energy[low:high].sum()) / whole if whole > 0 else 0.0
+            kurtosis = float((power**2).mean()) / mean**2 - 2.0 if share > _EMPTY and mean > 0 else math.nan
             step = sampling_rate_hz / y.size
             tiles.append(Tile(Band(float(low * step), float(high * step)), math.log2(count), kurtosis))
     return tuple(tiles)

@@ -164,7 +164,11 @@ def finish(scene: Scene, world: World, folder: Path, known: Known) -> list[str]:
     files = scene.fingerprint(folder)
     took = kept == 0 or "up from an interrupted run" in ran.stderr
     found = [] if took else [f"{kept} finished pieces were kept, and none was taken up"]
-    found += [f"{k}: other than undisturbed" for k in known.files | files if known.files.get(k) != files.get(k)]
+    found += [
+        f"{k}: other than undisturbed"
+        for k in known.files | files
+        if known.files.get(k) != files.get(k) and not k.endswith("index.html")
+    ]  # it lists the run that wrote it
     rest = list(folder.rglob(f"*{TEMPORARY}"))
     # a folder in which nothing was written this time keeps what is in it
     stay = [p for p in rest if p.parent.name != "rep"]

@@ -10,6 +10,16 @@ WORDS = {
     "by_zone": "vibration zone {zone} by {standard}",
     "by_baseline": "against the baseline of this machine",
     "raised": "raised to Monitor: a fault is reported, whatever the level",
+    "raised_tooth": "raised to Monitor: a tooth is suspected, whatever the level",
+    "speed_in_doubt": "the speed or the sampling rate is in doubt: what is in Hz or mm/s may be off by as much",
+    "do_speed": "Check the stated speed and sampling rate, correct them, and diagnose this recording again.",
+    "when_speed": "Now: the recording may be fit, what was said of it is not.",
+    "do_changed_alarm": (
+        "Record again to confirm it, and look for what changed: load, process, mounting or damage. A baseline does not "
+        "tell which."
+    ),
+    "when_changed_alarm": "Within days: it is far beyond what its healthy recordings allow.",
+    "witness_baseline": "one was asked: the machine's own healthy recordings (a bearing or a model would say more)",
     "missing": "nothing that is calibrated stands behind one: {what}",
     "no_machine": "the machine was not assessed",
     "no_zone": "no vibration zone ({why})",
@@ -24,13 +34,15 @@ WORDS = {
     "second_none": "none: only one class is known",
     "witness_agree": "network and spectrum agree",
     "witness_disagree": "network and spectrum disagree",
-    "witness_silent": "the spectrum of the bearing shows nothing: it neither confirms nor contradicts the network",
+    "witness_silent": "the spectrum of the bearing shows nothing: it confirms nothing that the network says",
     "witness_alone": "the spectrum speaks alone: the network has no verdict",
     "witness_network": "one was asked: the network (with bearing and speed the spectrum is heard, too)",
     "witness_spectrum": "one was asked: the spectrum (with a model the network is heard, too)",
     "do_error": "Put right what the message says of the file, and diagnose it again.",
     "when_error": "Before the next round: until then nothing is known of this machine.",
-    "do_unusable": "Put the measurement right (see: {missing}), and record again at the same point.",
+    "do_unusable": (
+        "Put right what the message says (see: {missing}): state what is missing, or record again at the same point."
+    ),
     "when_unusable": "Before the next round: until then nothing is known of this machine.",
     "do_unfamiliar": (
         "Check sensor, mounting, channel and sampling rate, then record again. If all is as it should be, the model "

@@ -3,8 +3,8 @@
 WORDS = {
     "title": "The band of the envelope, and why",
     "chosen": (
-        "The envelope spectrum was taken in {band}: of {bands} bands it is the one in which the lines of the place "
-        "stand out most from what chance shows there."
+        "The envelope spectrum was taken in {band}: of {bands} bands it is the one in which the lines of the likeliest "
+        "place stand out most from what chance shows there."
     ),
     "most_impulsive": "The most impulsive band of the kurtogram is {band}, kurtosis {kurtosis:.3g} (noise has 0).",
     "why_not": (

@@ -44,8 +44,8 @@ WORDS = {
     "sure_calibrated": "the confidence, network and spectrum weighed together, is {confidence} and {votes}",
     "found_unknown": "The network finds the class {what}: {sure}; whether that is a fault is not declared.",
     "found_fault": (
-        "The network finds the fault class {what}: {sure}; how severe it is and how long the part will last were not "
-        "assessed."
+        "The network finds the fault class {what}: {sure}; how far it has gone and how long the part will last were "
+        "not assessed."
     ),
     "found_healthy": (
         "The network finds no fault that it knows and names the class {what}: {sure}; "
@@ -59,9 +59,9 @@ WORDS = {
     "conformal": "conformal set",
     "more": " and {count} more",
     "conformal_basis": ", set on {records} validation records: {holds_for}",
-    "conformal_covers": " (covers the true class in {share} of records{basis})",
+    "conformal_covers": " (set so as to hold the true class of {share} of records like those of the validation{basis})",
     "limit_nothing": "Nothing about the machine: its condition was not assessed.",
-    "limit_severity": "How severe a fault is, how fast it grows and how long the part will last were not assessed.",
+    "limit_severity": "How far a damage has gone, how fast it grows and how long the part will last were not assessed.",
     "limit_speed": "The speed is not known: no line of a spectrum can be tied to a bearing, a gear or the shaft.",
     "limit_unit": "No unit is declared: amplitudes are raw units, and no limit of a standard applies to them.",
     "limit_zone": "No vibration zone (ISO 20816) is given: it needs velocity and the class of the machine.",

@@ -2,7 +2,7 @@
 
 WORDS = {
     "title": "{count} recordings, worst first",
-    "severe": "severe vibration",
+    "severe": "vibration beyond a limit",
     "fault": "fault",
     "undecided": "undecided",
     "unfamiliar": "unfamiliar",
@@ -16,8 +16,8 @@ WORDS = {
     "cut": "The worst {shown} of {total} are listed. The others have their reports beside this page; --csv lists all.",
     "passed_over": "{count} recordings that the history had already were passed over and are not listed.",
     "order": (
-        "Order: severe vibration, fault, undecided, unfamiliar, unusable, not read, open (no evidence, or not declared "
-        "whether a fault), no fault found; within each by severity, then by confidence, then as they came. What could "
-        "not be assessed stands above what is good: nothing is known of it."
+        "Order: vibration beyond a limit, fault, undecided, unfamiliar, unusable, not read, open (no evidence, or not "
+        "declared whether a fault), no fault found; within each by severity, then by confidence, then as they came. What "
+        "could not be assessed stands above what is good: nothing is known of it."
     ),
 }
