@@ -17,7 +17,7 @@ WORDS = {
     "passed_over": "{count} recordings that the history had already were passed over and are not listed.",
     "order": (
         "Order: vibration beyond a limit, fault, undecided, unfamiliar, unusable, not read, open (no evidence, or not "
-        "declared whether a fault), no fault found; within each by severity, then by confidence, then as they came. What "
-        "could not be assessed stands above what is good: nothing is known of it."
+        "declared whether a fault), no fault found; within each by severity, then by confidence, then as they came. "
+        "What could not be assessed stands above what is good: nothing is known of it."
     ),
 }
