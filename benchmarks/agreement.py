@@ -24,8 +24,8 @@ import numpy as np
 
 from faultdx.agreement_fit import fit
 from faultdx.dataset import open_prepared
-from faultdx.diagnosis import Model
 from faultdx.inference import Network
+from faultdx.model import Model
 from faultdx.records import read_record
 from faultdx.records.grades import GRADES, grades_of
 from faultdx.scoring import wilson

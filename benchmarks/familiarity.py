@@ -31,10 +31,11 @@ import numpy as np
 import numpy.typing as npt
 
 from faultdx.dataset import open_prepared
-from faultdx.diagnosis import Diagnosis, Model
+from faultdx.diagnosis import Diagnosis
 from faultdx.errors import FaultdxError
 from faultdx.familiarity_fit import fit, tolerance_factor
 from faultdx.inference import Network
+from faultdx.model import Model
 from faultdx.records import read_record
 from faultdx.records.record import Record
 from faultdx.signals import corruptions

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from faultdx.diagnosis import Diagnosis, Model, load_model
+    from faultdx.diagnosis import Diagnosis
     from faultdx.errors import FaultdxError
+    from faultdx.model import Model, load_model
     from faultdx.records import Record, find_records, inspect_file, read_record, read_samples
     from faultdx.signals.noise import add_noise
     from faultdx.testimony import known_bearing
@@ -25,14 +26,14 @@ if TYPE_CHECKING:
 _PUBLIC = {
     "Diagnosis": "faultdx.diagnosis",
     "FaultdxError": "faultdx.errors",
-    "Model": "faultdx.diagnosis",
+    "Model": "faultdx.model",
     "Record": "faultdx.records",
     "Untrained": "faultdx.untrained",
     "add_noise": "faultdx.signals.noise",
     "find_records": "faultdx.records",
     "inspect_file": "faultdx.records",
     "known_bearing": "faultdx.testimony",
-    "load_model": "faultdx.diagnosis",
+    "load_model": "faultdx.model",
     "read_record": "faultdx.records",
     "read_samples": "faultdx.records",
 }

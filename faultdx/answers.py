@@ -12,11 +12,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from faultdx.diagnosis import Diagnosis, Model, load_model, reached
+from faultdx.diagnosis import Diagnosis, reached
 from faultdx.errors import ModelError
 from faultdx.files import show
 from faultdx.inference import model_folder
 from faultdx.mapping.names import Name, not_seen
+from faultdx.model import Model, load_model
 from faultdx.records.table import Item
 
 if TYPE_CHECKING:

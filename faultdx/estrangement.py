@@ -19,10 +19,11 @@ import numpy as np
 import numpy.typing as npt
 
 from faultdx.dataset import Prepared, open_prepared
-from faultdx.diagnosis import Diagnosis, Model
+from faultdx.diagnosis import Diagnosis
 from faultdx.errors import DatasetError, RecordError
 from faultdx.evaluation import unbroken
 from faultdx.files import show
+from faultdx.model import Model
 from faultdx.records.record import Record
 from faultdx.records.source import find_records
 from faultdx.scoring import wilson

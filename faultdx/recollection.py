@@ -17,10 +17,11 @@ import numpy as np
 import numpy.typing as npt
 
 from faultdx.dataset import Prepared
-from faultdx.diagnosis import Diagnosis, Model
+from faultdx.diagnosis import Diagnosis
 from faultdx.evaluation import Condition, Known
 from faultdx.inference import Network
 from faultdx.journal import Journal
+from faultdx.model import Model
 from faultdx.records.record import Record
 
 _MOST_TEXT = 1 << 26  # bytes of an entry in JSON

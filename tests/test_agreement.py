@@ -19,8 +19,9 @@ from faultdx import agreement, agreement_fit
 from faultdx import testimony as room
 from faultdx.agreement import CONFIDENT, WORDS, Calibration, Heard, Votes, from_dict
 from faultdx.dataset import Prepared, open_prepared
-from faultdx.diagnosis import Diagnosis, Model, load_model
+from faultdx.diagnosis import Diagnosis
 from faultdx.errors import ModelError
+from faultdx.model import Model, load_model
 from faultdx.records.record import Record
 from faultdx.report.agreement import rows, section, sentences
 from faultdx.report.document import to_json

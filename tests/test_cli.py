@@ -22,7 +22,7 @@ from helpers import (
 )
 
 from faultdx.cli import console
-from faultdx.diagnosis import load_model
+from faultdx.model import load_model
 from faultdx.records import read_record
 
 ESCAPE = "\x1b"

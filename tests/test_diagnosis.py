@@ -16,8 +16,9 @@ import scipy.signal
 from helpers import Trained, model_with
 
 import faultdx
-from faultdx.diagnosis import LEVEL_FACTOR, Diagnosis, Model, load_model, outcome, reached
+from faultdx.diagnosis import Diagnosis, outcome, reached
 from faultdx.errors import FaultdxError, ModelError
+from faultdx.model import LEVEL_FACTOR, Model, load_model
 from faultdx.records import Item, Record, read_record
 
 RATE = 12_000.0

@@ -149,7 +149,7 @@ def test_the_interval_counts_records_not_copies() -> None:
 
 
 def test_a_check_is_unusual_where_no_training_record_raises_it(trained: Trained, tmp_path: Path) -> None:
-    from faultdx.diagnosis import load_model
+    from faultdx.model import load_model
     from faultdx.records import read_record
 
     entry = json.loads((trained.run / "model" / "model.json").read_text("utf-8"))["familiarity"]
@@ -270,7 +270,7 @@ def test_the_coverage_of_the_sets_is_counted_by_record() -> None:
 
 
 def test_another_rig_may_be_a_prepared_file_or_a_folder(trained: Trained, tmp_path: Path) -> None:
-    from faultdx.diagnosis import load_model
+    from faultdx.model import load_model
 
     model = load_model(trained.run)
     cases, unread, left_out = estrangement.others_of(model, trained.prepared)

@@ -20,10 +20,11 @@ from sklearn.covariance import LedoitWolf
 
 from faultdx import familiarity_fit as fitting
 from faultdx.dataset import Prepared, open_prepared
-from faultdx.diagnosis import Model, load_model, outcome
+from faultdx.diagnosis import outcome
 from faultdx.errors import ModelError
 from faultdx.familiarity import Familiarity, Space, from_dict
 from faultdx.inference import Network
+from faultdx.model import Model, load_model
 from faultdx.records import Record, read_record
 from faultdx.report import card, html, text
 from faultdx.report.document import to_dict, to_json

@@ -31,11 +31,12 @@ from faultdx.answers import Answer, Answerer, Packed, Wanted
 from faultdx.cli.diagnose import Tally, Where, answers
 from faultdx.cli.outputs import Outputs
 from faultdx.config import PrepareConfig
-from faultdx.diagnosis import Diagnosis, load_model
+from faultdx.diagnosis import Diagnosis
 from faultdx.errors import ConfigError, DatasetError, FaultdxError, ModelError, RecordError
 from faultdx.history import History
 from faultdx.mapping import Lost, cluster, mapped
 from faultdx.mapping.names import Name
+from faultdx.model import load_model
 from faultdx.preparation import prepare
 from faultdx.records import Item, find_records
 

@@ -39,6 +39,7 @@ ORDER = (
     (
         "runs",
         "diagnosis",
+        "model",
         "assessment",
         "recollection",
         "testimony",

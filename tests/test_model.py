@@ -22,11 +22,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from faultdx.diagnosis import load_model
 from faultdx.errors import ModelError
 from faultdx.evaluation import score
 from faultdx.export import network_info, to_json, to_onnx, to_safetensors, weight_digests, write_model
 from faultdx.inference import Network, model_folder
+from faultdx.model import load_model
 from faultdx.networks.architecture import Architecture, architecture
 from faultdx.networks.drsn import Network as TorchNetwork
 from faultdx.networks.drsn import build

@@ -24,10 +24,10 @@ from faultdx import surveying, vetting
 from faultdx.benchmark.results import read_cell
 from faultdx.config import TrainConfig, load
 from faultdx.dataset import open_prepared
-from faultdx.diagnosis import load_model
 from faultdx.errors import ConfigError, DatasetError, FaultdxError, ModelError
 from faultdx.inference import Network, content_digest
 from faultdx.intake import read_file
+from faultdx.model import load_model
 from faultdx.plans import find_plan
 from faultdx.surveying import fletcher32
 from faultdx.vetting import RefusedError, check_graph

@@ -22,9 +22,10 @@ from test_metrics import key, parse
 from faultdx import database
 from faultdx.cli import app
 from faultdx.cli.outputs import Outputs
-from faultdx.diagnosis import Diagnosis, Model, load_model
+from faultdx.diagnosis import Diagnosis
 from faultdx.errors import ConfigError, OutputError
 from faultdx.history import History
+from faultdx.model import Model, load_model
 from faultdx.records import Item, find_records
 from faultdx.report.document import to_dict
 

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 from helpers import Trained, validate
 
-from faultdx.diagnosis import Diagnosis, load_model, reached
+from faultdx.diagnosis import Diagnosis, reached
 from faultdx.errors import ConfigError
+from faultdx.model import load_model
 from faultdx.records import find_records
 from faultdx.records.record import Record
 from faultdx.records.source import read_item

@@ -20,7 +20,7 @@ import torch
 from helpers import Trained, beyond_a_gateway, diagnosis_schema, faultdx, model_with, validate
 
 from faultdx.answers import Wanted, answer_of
-from faultdx.diagnosis import Diagnosis, Model, load_model
+from faultdx.diagnosis import Diagnosis
 from faultdx.explanation import (
     BANDS,
     DRAWS,
@@ -38,6 +38,7 @@ from faultdx.explanation import (
 )
 from faultdx.export import network_info, to_onnx_parts
 from faultdx.inference import Network
+from faultdx.model import Model, load_model
 from faultdx.networks.architecture import Architecture, architecture
 from faultdx.networks.drsn import Network as TorchNetwork
 from faultdx.networks.drsn import build

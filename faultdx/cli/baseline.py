@@ -11,7 +11,7 @@ import typer
 from faultdx.cli import console, options
 
 if TYPE_CHECKING:
-    from faultdx.diagnosis import Model
+    from faultdx.model import Model
     from faultdx.records import Declared, Item
     from faultdx.untrained import Untrained
 

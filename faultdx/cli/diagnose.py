@@ -17,7 +17,7 @@ from faultdx.cli.reports import reports_of
 
 if TYPE_CHECKING:
     from faultdx.answers import Answer, Wanted
-    from faultdx.diagnosis import Model
+    from faultdx.model import Model
     from faultdx.records import Item
     from faultdx.untrained import Untrained
 
@@ -252,7 +252,7 @@ def _asked(model: Path | None, bearing: str | None, *, threads: int, min_confide
 
         known_bearing(bearing)
     if model is not None:
-        from faultdx.diagnosis import load_model
+        from faultdx.model import load_model
 
         return load_model(model, threads=threads)
     from faultdx.errors import ConfigError

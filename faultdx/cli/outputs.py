@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, TextIO
 from faultdx import __version__
 
 if TYPE_CHECKING:
-    from faultdx.diagnosis import Diagnosis, Model
+    from faultdx.diagnosis import Diagnosis
     from faultdx.errors import FaultdxError
     from faultdx.history import History
+    from faultdx.model import Model
     from faultdx.recorder import Recorder
     from faultdx.records import Item
     from faultdx.report.row import Row

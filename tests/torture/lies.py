@@ -83,7 +83,7 @@ def read_model(path: Path) -> Any:
     """Return what a model says of a signal."""
     import numpy as np
 
-    from faultdx.diagnosis import load_model
+    from faultdx.model import load_model
     from faultdx.records import Record
 
     model = load_model(path)
