@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from faultdx.errors import ModelError
-from faultdx.signals.statistics import as_shown, describe, names, offsets
+from faultdx.signals.statistics import as_shown, describe_with_offsets, names
 
 Floats = npt.NDArray[np.float64]
 
@@ -141,7 +141,8 @@ class Familiarity:
         segments : (segments, channels, samples), as the network gets them; features : (segments, width), or None
         checks : the names of those that fired on its signal
         """
-        means = {"statistics": describe(segments, bands=self.bands).mean(axis=0)}
+        columns, offset = describe_with_offsets(segments, bands=self.bands)
+        means = {"statistics": columns.mean(axis=0)}
         if features is not None and "features" in self.spaces:
             means["features"] = features.mean(axis=0)
         found: dict[str, tuple[float, float]] = {}
@@ -160,7 +161,7 @@ class Familiarity:
                 f"what the network makes of it (its features) is {times:.2g} times farther from every class than the "
                 "limit set on the training records"
             )
-        strange = float(offsets(segments).mean()) > max(OFFSET_FREE, OFFSET_FACTOR * self.offset)
+        strange = float(offset.mean()) > max(OFFSET_FREE, OFFSET_FACTOR * self.offset)
         unusual = None
         if self.usual is not None:
             unusual = tuple(name for name in dict.fromkeys(checks) if name not in (*self.usual, *UNRELATED))

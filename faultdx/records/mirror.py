@@ -71,6 +71,8 @@ class Mirror:
         if not self._missing:
             return
         first, last = start // _BLOCK, -(-min(end, self.size) // _BLOCK)
+        if self._there.find(0, first, last) < 0:  # what is there stays there
+            return
         with self._lock:
             while (at := self._there.find(0, first, last)) >= 0:
                 stop = self._there.find(1, at, last)

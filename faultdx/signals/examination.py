@@ -11,12 +11,14 @@ import itertools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
 
-from faultdx.signals import symptoms
+from faultdx.signals import moments, symptoms
 from faultdx.signals.order import quantile
+from faultdx.signals.sieve import promising
 from faultdx.signals.speed import NOTHING, Lines, Speed, good_length, hann_power
 
 Float32Array = npt.NDArray[np.float32]
@@ -108,7 +110,7 @@ def examine(
     if abs(exponent) > 40:  # or squares would leave the range of float32; a power of two changes nothing else
         x = np.ldexp(x, -exponent)
         low, high = math.ldexp(low, -exponent), math.ldexp(high, -exponent)
-    mean = float(np.mean([x[part].mean(dtype=np.float64) for part in _parts(n)]))
+    mean = moments.mean(x)
     sums = _Sums(seen)
     for part in _parts(n):
         _look(x[part], mean, (low, high), part.start / rate, sums, sampling_rate_hz=rate, rpm=rpm, mains_hz=mains_hz)
@@ -175,13 +177,13 @@ def _look_at_spectrum(
     n = good_length(y.size)
     power = hann_power(np.fft.rfft(y[:n]))
     bin_hz = sampling_rate_hz / n
-    shape = symptoms.shape_of(power)
+    shape, total = symptoms.shape_of(power), float(power.sum(dtype=np.float64))
     sums.keep("bandwidth", Seen(shape.top_db), smallest=True)
     sums.keep("noise", Seen(shape.flatness))
     for hz in mains_hz:
         # a motor that turns at nearly that rate has a line there of its own
         if bin_hz <= _COARSEST_HZ and (rpm is None or abs(rpm / 60.0 - hz) > 0.04 * hz):
-            sums.keep("mains", Seen(symptoms.mains_share(power, bin_hz, hz), more=hz))
+            sums.keep("mains", Seen(symptoms.mains_share(power, bin_hz, hz, total=total), more=hz))
     if rpm is not None:
         speed = stated_speed(power, bin_hz, rpm, mains_hz=mains_hz)
         sums.keep("speed", speed, smallest=True)
@@ -259,12 +261,10 @@ def _elsewhere(
     A bearing fault, too, has a comb, from some 2.4 times the shaft's rate on, with the shaft's lines beside it: up
     there a comb counts only where there is next to nothing at the stated speed.
     """
-    edges = np.geomspace(1 + tolerance, _WIDEST, _BANDS + 1)
-    bands = [*itertools.pairwise(edges), *zip(1 / edges[1:], 1 / edges[:-1], strict=True)]
     best: dict[bool, Speed] = {False: NOTHING, True: NOTHING}
     lines = Lines(power, bin_hz, up_to_hz=_TOP_ORDER * hz * _WIDEST)
-    in_hz = [(hz * low, hz * high) for low, high in bands]
-    for (low, high), worth in zip(in_hz, lines.promising(in_hz, top_order=_TOP_ORDER, certain=_SURE), strict=True):
+    in_hz = [(hz * low, hz * high) for low, high in _bands(tolerance)]
+    for (low, high), worth in zip(in_hz, promising(lines, in_hz, top_order=_TOP_ORDER, certain=_SURE), strict=True):
         if not worth:
             continue
         found = lines.up_to(_TOP_ORDER * high).search(low, high, searches=2 * _BANDS, certain=_SURE)
@@ -280,6 +280,13 @@ def _elsewhere(
         own = Lines(power, bin_hz, up_to_hz=2 * hz).search(hz * (1 - tolerance), hz * (1 + tolerance), harmonics=1)
         return best[True] if own.level_db < _ONE_LINE_DB else None
     return None
+
+
+@lru_cache(maxsize=4)
+def _bands(tolerance: float) -> tuple[tuple[float, float], ...]:
+    """Return the bands of `_elsewhere`, in stated speeds."""
+    edges = np.geomspace(1 + tolerance, _WIDEST, _BANDS + 1).tolist()
+    return (*itertools.pairwise(edges), *((1 / high, 1 / low) for low, high in itertools.pairwise(edges)))
 
 
 def _slowest(power: Power, bin_hz: float, found: Speed) -> Speed:

@@ -3,7 +3,7 @@
 Amplitudes are peak amplitudes in the unit of the signal: a sine `A sin(2 pi f t)` whose frequency falls on
 a bin reads `A` in that bin, whatever the window.
 
-The functions take one channel, shape `(samples,)`, and compute in float64.
+The functions take one channel, shape `(samples,)`, and compute in float64 (`level` in the samples' own type).
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from faultdx.errors import ConfigError, RecordError
+from faultdx.signals import moments
 
 Float64Array = npt.NDArray[np.float64]
 
@@ -30,7 +31,6 @@ _WINDOWS: dict[str, tuple[float, ...]] = {
     "flattop": (0.21557895, 0.41663158, 0.277263158, 0.083578947, 0.006947368),
 }
 _PIECE = 1 << 13  # samples worked on at a time: in the cache
-_SMALLEST, _LARGEST = 1e-60, 1e60
 _BATCH_SAMPLES = 1 << 20  # blocks are transformed in batches of about 8 MB, so that an hour of signal fits in memory
 
 
@@ -241,10 +241,21 @@ def level(x: npt.ArrayLike) -> Level:
     scale = max(high, -low)
     if scale == 0:
         return Level(0.0, 0.0, math.nan, math.nan)
-    if not _SMALLEST < scale < _LARGEST:  # or a fourth power leaves the range of float64
+    is_short = signal.dtype == np.float32
+    smallest, largest = (1e-7, 1e7) if is_short else (1e-60, 1e60)
+    if not smallest < scale < largest:  # or a fourth power leaves the range of the type
         signal, low, high = signal / scale, low / scale, high / scale
     else:
         scale = 1.0
+    mean, second, fourth = moments.central(signal) if is_short else _central(signal)
+    rms, peak = math.sqrt(max(second, 0.0)), max(high - mean, mean - low)
+    if peak <= 1e-13 * max(high, -low):  # what is left of a constant is rounding
+        return Level(0.0, 0.0, math.nan, math.nan)
+    return Level(rms * scale, peak * scale, peak / rms, fourth / rms**4)
+
+
+def _central(signal: npt.NDArray[Any]) -> tuple[float, float, float]:
+    """Return the mean, and the second and fourth moments about it, in float64."""
     mean = float(signal.mean(dtype=np.float64))
     second = fourth = 0.0
     for at in range(0, signal.size, _PIECE):
@@ -253,7 +264,4 @@ def level(x: npt.ArrayLike) -> Level:
         second += float(np.dot(y, y))
         y *= y
         fourth += float(np.dot(y, y))
-    rms, peak = math.sqrt(second / signal.size), max(high - mean, mean - low)
-    if peak <= 1e-13 * max(high, -low):  # what is left of a constant is rounding
-        return Level(0.0, 0.0, math.nan, math.nan)
-    return Level(rms * scale, peak * scale, peak / rms, fourth / signal.size / rms**4)
+    return mean, second / signal.size, fourth / signal.size

@@ -17,10 +17,9 @@ is what is left to 1. In a spectrum full of lines a comb means little, and so it
 from __future__ import annotations
 
 import copy
-import itertools
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -35,14 +34,14 @@ HARMONICS = 12
 CEILING_DB = 25.0  # of what a harmonic can add
 _FLOOR_HZ = 4.0  # width over which the local median is taken
 _FLOOR_BINS = 16  # ... and at least that many bins
-_SLOWEST_HZ = 1.0  # below it lies the drift of the sensor
+SLOWEST_HZ = 1.0  # below it lies the drift of the sensor
 _MOST_SAMPLES = 1 << 21  # more resolution than that finds the drift of the speed, not the speed
-_BINS_AT_ONCE = 1 << 13  # few enough to stay in the cache
+_BINS_AT_ONCE = 1 << 15  # few enough to stay in the cache
 _ALIKE, _EXACT_DB = 0.85, 45.0
 _GRID = 200_000  # speeds in one search
-_TILTS = np.geomspace(0.01, 5.0, 20)  # u of Chernoff's bound, 1/dB
-_TILT_STEPS = np.diff(_TILTS)
-_TILTED = np.exp(np.outer(np.arange(int(CEILING_DB) + 1), _TILTS))
+TILTS = np.geomspace(0.01, 5.0, 20)  # u of Chernoff's bound, 1/dB
+_TILT_STEPS = np.diff(TILTS)
+TILTED = np.exp(np.outer(np.arange(int(CEILING_DB) + 1), TILTS))
 
 
 @dataclass(frozen=True)
@@ -68,6 +67,7 @@ class Speed:
 NOTHING = Speed(math.nan, 0.0, 0.0, 0, math.nan, 0.0)
 
 
+@lru_cache(maxsize=256)
 def good_length(n: int) -> int:
     """Return the largest number up to `n` with no prime factor but 2, 3 and 5: an FFT of another may take 20 x."""
     best, five = 1, 1
@@ -102,6 +102,7 @@ class Lines:
     def __init__(self, power: Power, bin_hz: float, *, up_to_hz: float) -> None:
         """`power`: of a Hann window, shape (bins,), bin_hz apart from 0 Hz; beyond `up_to_hz` nothing is searched."""
         self.bin_hz = bin_hz
+        self._log_mgf: Array | None = None  # taken when it is first asked for
         power = power[: int(min(up_to_hz / bin_hz + 2, power.size))].astype(np.float64)
         width = max(_FLOOR_BINS, round(_FLOOR_HZ / bin_hz))
         blocks = (power.size - 1) // width
@@ -110,10 +111,8 @@ class Lines:
         self.steps = np.zeros(0, np.int64)
         if blocks < 2:
             return
-        floor = quantile(power[1 : 1 + blocks * width].reshape(blocks, width), 0.5)
-        centres = 1 + (np.arange(blocks) + 0.5) * width
-        floor = np.maximum(np.interp(np.arange(power.size), centres, floor), 1e-30)
-        level = 10.0 * np.log10(np.maximum(power / floor, 1.0))
+        floor = _between(quantile(power[1 : 1 + blocks * width].reshape(blocks, width), 0.5), width, power.size)
+        level = 10.0 * np.log10(np.maximum(power / np.maximum(floor, 1e-30, out=floor), 1.0))
         self.level_db = level
         # a line between two bins, or one that wanders, is seen from either side
         score = np.minimum(level, CEILING_DB)
@@ -121,66 +120,40 @@ class Lines:
         np.maximum(self.score[1:], score[:-1], out=self.score[1:])
         np.maximum(self.score[:-1], score[1:], out=self.score[:-1])
         self.steps = np.ceil(self.score).astype(np.int64)  # rounded up to whole dB, which can only lower the certainty
-        self._weigh()
 
     def up_to(self, up_to_hz: float) -> Lines:
         """Return the lines up to `up_to_hz` alone, to be weighed against their own surroundings."""
-        lines, end = copy.copy(self), self._end(up_to_hz)
+        lines, end = copy.copy(self), self.end(up_to_hz)
         for name in ("power", "level_db", "score", "steps"):
             setattr(lines, name, getattr(self, name)[:end])
-        if end:
-            lines._weigh()
+        lines._log_mgf = None
         return lines
 
-    def _end(self, up_to_hz: float) -> int:
+    def end(self, up_to_hz: float) -> int:
         """Return how many bins there are up to `up_to_hz`; 0 where they are too few for a floor."""
         end = int(min(up_to_hz / self.bin_hz + 2, self.score.size))
         return end if (end - 1) // self.width >= 2 else 0
 
     def _rates(self, low_hz: float, high_hz: float, orders: npt.NDArray[np.int64], top: int) -> Array:
         """Return the rates to be tried of a comb, the highest of whose bins is `top`, shape (rates,)."""
-        low_hz = max(low_hz, _SLOWEST_HZ)
+        first, count = self.span(low_hz, high_hz, int(orders[-1]), top)
+        return np.asarray(first + self.bin_hz / orders[-1] * np.arange(count))
+
+    def span(self, low_hz: float, high_hz: float, order: int, top: int) -> tuple[float, int]:
+        """Return the first and the number of those rates; they are `bin_hz / order` apart."""
+        low_hz = max(low_hz, SLOWEST_HZ)
         high_hz = min(high_hz, top * self.bin_hz / 2)  # a comb has two lines or more
-        step = self.bin_hz / orders[-1]
-        count = int(min((high_hz - low_hz) / step + 1, _GRID)) if high_hz >= low_hz and top >= 2 else 0
-        return np.asarray(low_hz + step * np.arange(count))
+        found = high_hz >= low_hz and top >= 2
+        return low_hz, int(min((high_hz - low_hz) / (self.bin_hz / order) + 1, _GRID)) if found else 0
 
-    def _weigh(self) -> None:
-        """Take the moment generating function of the scores, at each of `_TILTS`."""
-        steps = self.steps[int(_SLOWEST_HZ / self.bin_hz) :]
-        share = np.bincount(steps, minlength=int(CEILING_DB) + 1) / max(steps.size, 1)
-        self.log_mgf = np.log(share @ _TILTED)
-
-    def promising(self, bands: Sequence[tuple[float, float]], *, top_order: float, certain: float) -> list[bool]:
-        """Return of each band, (low_hz, high_hz), whether `search` may find a comb in it that is as certain as that.
-
-        As `self.up_to(top_order * high_hz).search(low_hz, high_hz, searches=len(bands), certain=certain)` would for
-        each band, of `HARMONICS` lines, in one go: most spectra have a comb in none of them.
-        """
-        orders = _orders(HARMONICS, 0)
-        ends = [self._end(top_order * high) for _, high in bands]
-        grids = [self._rates(low, high, orders, end - 1) for (low, high), end in zip(bands, ends, strict=True)]
-        found = [grid.size > 0 for grid in grids]
-        whole = [
-            i for i, grid in enumerate(grids) if grid.size and round(orders[-1] * grid[-1] / self.bin_hz) < ends[i]
-        ]
-        if not whole:
-            return found
-        starts = np.cumsum([0, *(grids[i].size for i in whole[:-1])])
-        place = np.multiply.outer(orders / self.bin_hz, np.concatenate([grids[i] for i in whole]))
-        score = self.score[np.rint(place, out=place).astype(np.intp)].sum(axis=0)
-        most = np.maximum.reduceat(score, starts)
-        begin = int(_SLOWEST_HZ / self.bin_hz)
-        cuts = sorted({begin, *(max(ends[i], begin) for i in whole)})
-        counts = {begin: np.zeros(int(CEILING_DB) + 1)}
-        for low, high in itertools.pairwise(cuts):
-            counts[high] = counts[low] + np.bincount(self.steps[low:high], minlength=int(CEILING_DB) + 1)
-        share = np.array([counts[max(ends[i], begin)] / max(ends[i] - begin, 1) for i in whole])
-        bound = (_TILTS * most[:, None] - HARMONICS * np.log(share @ _TILTED)).max(axis=1)
-        for i, exponent in zip(whole, bound.tolist(), strict=True):
-            evidence = max(exponent - math.log(len(bands) * grids[i].size), 0.0)
-            found[i] = -math.expm1(-evidence) >= certain * (1 - 1e-9)  # rounding must not hide what `search` would find
-        return found
+    @property
+    def log_mgf(self) -> Array:
+        """The logarithm of the moment generating function of the scores, at each of `TILTS`."""
+        if self._log_mgf is None:
+            steps = self.steps[int(SLOWEST_HZ / self.bin_hz) :]
+            share = np.bincount(steps, minlength=int(CEILING_DB) + 1) / max(steps.size, 1)
+            self._log_mgf = np.log(share @ TILTED)
+        return self._log_mgf
 
     def search(
         self,
@@ -235,7 +208,7 @@ class Lines:
         # u S - K log M(u) is concave in u: from one u to the next it rises as long as S / K is above this slope
         slope = (self.log_mgf[1:] - self.log_mgf[:-1]) / _TILT_STEPS
         tilt = np.searchsorted(slope, total / np.maximum(used, 1))
-        return np.asarray(np.maximum(_TILTS[tilt] * total - self.log_mgf[tilt] * used, 0.0))
+        return np.asarray(np.maximum(TILTS[tilt] * total - self.log_mgf[tilt] * used, 0.0))
 
     def _measured(self, rate_hz: float, orders: npt.NDArray[np.int64], evidence: float, level: float) -> Speed:
         """Refine the rate by the harmonics' own peaks: least squares of f_k = k f, each weighted alike."""
@@ -265,9 +238,28 @@ class Lines:
         return Speed(60.0 * rate, certainty, evidence, int(strong.sum()), error, level)
 
 
+@lru_cache(maxsize=32)
 def _orders(harmonics: int, skip: int) -> npt.NDArray[np.int64]:
     orders = np.arange(1, harmonics + 1)
-    return orders[orders % skip != 0] if skip else orders
+    orders = orders[orders % skip != 0] if skip else orders
+    orders.flags.writeable = False  # shared by all callers
+    return orders
+
+
+def _between(medians: Power, width: int, size: int) -> Array:
+    """Return the straight lines from the middle of each block of `width` bins to the next, shape (size,).
+
+    The blocks begin at bin 1. As numpy.interp would, in a third of its time.
+    """
+    out = np.empty(size)
+    begin = 1 + (width + 1) // 2  # the first bin that is not before the middle of the first block
+    end = begin + (medians.size - 1) * width
+    out[:begin], out[end:] = medians[0], medians[-1]
+    share = (np.arange(width) + 0.5 * (width % 2)) / width
+    ramps = out[begin:end].reshape(-1, width)
+    np.multiply.outer(np.diff(medians), share, out=ramps)
+    ramps += medians[:-1, None]
+    return out
 
 
 def lines_of(signal: npt.ArrayLike, *, sampling_rate_hz: float, up_to_hz: float) -> Lines:

@@ -7,6 +7,7 @@ training segments. All are functions of (x - mean) / rms, so that gain, unit and
 
 from __future__ import annotations
 
+from functools import lru_cache
 from itertools import pairwise
 
 import numpy as np
@@ -46,34 +47,61 @@ def describe(segments: npt.NDArray[np.float32], *, bands: int) -> Floats:
     two parts, as ln(share + FLOOR); ln(kurtosis) (3 for Gaussian noise); ln(crest factor). Of up to 8 channels one
     after the other, of more the mean over them. A constant segment gives what white noise gives in the bands, and 0.
     """
+    return describe_with_offsets(segments, bands=bands)[0]
+
+
+def describe_with_offsets(segments: npt.NDArray[np.float32], *, bands: int) -> tuple[Floats, Floats]:
+    """Return what `describe` and `offsets` do, (segments, columns) and (segments,), from one look at the segments."""
     n, channels, samples = segments.shape
-    window = np.hanning(samples).astype(np.float32)
-    bins = samples // 2 + 1
-    starts = np.minimum(np.rint(edges(bands)[:-1] * (bins - 1)).astype(int) + 1, bins - 1)  # bin 0 is the offset
-    starts = np.maximum.accumulate(starts)
-    out = np.empty((n, channels, bands + 3))
+    out, offset = np.empty((n, channels, bands + 3)), np.empty((n, channels))
     step = max(1, _BATCH // (channels * samples))
     for at in range(0, n, step):
-        x = np.asarray(segments[at : at + step], dtype=np.float32)
-        x = x - x[..., :1]
-        x = x - x.mean(axis=-1, keepdims=True)
-        scale = np.abs(x).max(axis=-1, keepdims=True)
-        x = x / np.where(scale > 0, scale, 1)  # so that no fourth power overflows
-        square = x * x
-        variance = square.mean(axis=-1, dtype=np.float64)
-        flat = variance <= 0
-        variance = np.where(flat, 1.0, variance)
-        spectrum = np.fft.rfft(x * window, axis=-1)
-        power = spectrum.real**2 + spectrum.imag**2
-        energy = np.add.reduceat(power, starts, axis=-1).astype(np.float64)
-        total = energy.sum(axis=-1, keepdims=True)
-        share = np.where(total > 0, energy / np.where(total > 0, total, 1.0), 1.0 / energy.shape[-1])
-        part = out[at : at + step]
-        part[..., :-2] = np.log(share + FLOOR)
-        fourth = np.einsum("...i,...i->...", square, square, dtype=np.float64) / samples
-        part[..., -2] = np.log(np.where(flat, 1.0, fourth / variance**2))
-        part[..., -1] = np.log(np.where(flat, 1.0, 1 / np.sqrt(variance)))
-    return out.mean(axis=1) if channels > _MANY else out.reshape(n, -1)
+        _describe(segments[at : at + step], bands, out[at : at + step], offset[at : at + step])
+    columns = out.mean(axis=1) if channels > _MANY else out.reshape(n, -1)
+    return columns, np.asarray(offset.max(axis=-1))
+
+
+def _describe(segments: npt.NDArray[np.float32], bands: int, out: Floats, offset: Floats) -> None:
+    """Fill `out`, (segments, channels, columns), and `offset`, (segments, channels).
+
+    Every step is a pass over all the samples, which are more than a cache holds: few of them, and in place.
+    """
+    samples = segments.shape[-1]
+    window, starts = _grid(bands, samples)
+    first = segments[..., :1]
+    x = np.asarray(segments - first, dtype=np.float32)
+    mean = x.mean(axis=-1, keepdims=True)
+    x -= mean
+    scale = np.maximum(x.max(axis=-1, keepdims=True), -x.min(axis=-1, keepdims=True))
+    scale = np.where(scale > 0, scale, np.float32(1))
+    x /= scale  # so that no fourth power overflows
+    square = x * x
+    variance, fourth = (np.einsum("...i,...i->...", v, v).astype(np.float64) / samples for v in (x, square))
+    flat = variance <= 0
+    variance = np.where(flat, 1.0, variance)
+    x *= window
+    power = np.fft.rfft(x, axis=-1).astype(np.complex64, copy=False).view(np.float32)  # real, imaginary, real, ...
+    power *= power
+    energy = np.add.reduceat(power, 2 * starts, axis=-1).astype(np.float64)
+    total = energy.sum(axis=-1, keepdims=True)
+    share = np.where(total > 0, energy / np.where(total > 0, total, 1.0), 1.0 / energy.shape[-1])
+    out[..., :-2] = np.log(share + FLOOR)
+    out[..., -2] = np.log(np.where(flat, 1.0, fourth / variance**2))
+    out[..., -1] = np.log(np.where(flat, 1.0, 1 / np.sqrt(variance)))
+    away = np.abs(first.astype(np.float64) + mean)[..., 0]
+    offset[...] = np.where(flat, 0.0, away / (np.sqrt(variance) * scale[..., 0]))
+
+
+@lru_cache(maxsize=8)
+def _grid(bands: int, samples: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
+    """Return the window, shape (samples,), and the first bin of each band, shape (bands + 1,)."""
+    bins = samples // 2 + 1
+    starts = np.minimum(np.rint(edges(bands)[:-1] * (bins - 1)).astype(np.int64) + 1, bins - 1)  # bin 0 is the offset
+    window = np.hanning(samples).astype(np.float32)
+    starts = np.maximum.accumulate(starts)
+    for shared in (window, starts):
+        shared.flags.writeable = False
+    return window, starts
 
 
 def offsets(segments: npt.NDArray[np.float32]) -> Floats:
