@@ -19,7 +19,10 @@ from faultdx.cli import app
 from faultdx.cli.completion import OF_COMMAND, WORDS, described
 from faultdx.config import QUALITY, RECIPES, SPLITS
 from faultdx.downloads import cwru_files
+from faultdx.errors import ConfigError
 from faultdx.networks.architecture import INPUT_KINDS, NETWORKS
+from faultdx.plans import shipped_plans
+from faultdx.signals.bearings import bearing, catalogue, find_bearings
 from faultdx.signals.noise import KINDS
 from faultdx.signals.segments import NORMALIZATIONS
 
@@ -75,6 +78,27 @@ def test_values_are_offered_where_they_are_known(scripts: Path) -> None:
     assert offered(scripts, "simulate", "") == ["bearing", "gearbox"]
     assert offered(scripts, "train", "--epochs", "") == offered(scripts, "diagnose", "--model", "") == []
     assert offered(scripts, "diagnose", "--", "--m") == []  # a file
+
+
+def test_bearings_of_the_catalogue_and_shipped_plans_are_offered(scripts: Path) -> None:
+    bearings = offered(scripts, "diagnose", "--bearing", "")
+    stems = {row.designation.split()[0] for row in catalogue()}
+    assert set(bearings) <= stems and {"6205-2RS", "6308", "ER-16K"} <= set(bearings)
+    for name in stems:  # what is offered is taken, and what is left out means several bearings
+        if name in bearings:
+            assert bearing(name) in find_bearings(name)
+        else:
+            with pytest.raises(ConfigError, match="one of several"):
+                bearing(name)
+    assert offered(scripts, "diagnose", "--bearing", "=", "6205") == ["6205-2RS"]
+    assert offered(scripts, "benchmark", "") == list(shipped_plans())
+    assert offered(scripts, "benchmark", "uest") == ["uestc-speed"]
+    assert offered(scripts, "benchmark", "./my") == []  # a file, which readline completes
+    zsh, fish = ((scripts / f"faultdx.{shell}").read_text("utf-8") for shell in ("zsh", "fish"))
+    assert (
+        "    benchmark)" in zsh and f"      compadd -- {' '.join(shipped_plans())}\n      ;;" in zsh
+    )  # and on to _files
+    assert f"__fish_seen_subcommand_from benchmark' -F -a '{' '.join(shipped_plans())}'" in fish
 
 
 def test_the_classes_of_the_model_are_offered(scripts: Path, trained: Trained) -> None:

@@ -106,6 +106,22 @@ def test_known_is_content_model_and_what_was_asked(path: Path) -> None:
         assert not history.known("e" * 64, MODEL)  # an error is tried again
 
 
+@pytest.mark.parametrize(
+    "spelled",
+    [
+        ("SKF 6205-2RS JEM", "6205", "6205-2RS", "skf 6205", "6205-2rs jem", " SKF6205 "),
+        ("9,7.94,39.04", "9, 7.940, 39.04", "9,7.94,39.04,0"),
+        ("bpfo=3.585,bpfi=5.415,bsf=2.357,ftf=0.3983", "bpfi=5.415, bpfo=3.585, bsf=2.357, ftf=0.3983"),
+    ],
+)
+def test_a_bearing_has_one_name_however_it_is_spelled(spelled: tuple[str, ...]) -> None:
+    by_flag = {asked_of(Item("a.mat", flags=Declared(bearing=name))) for name in spelled}
+    by_table = {asked_of(Item("a.mat", Declared(bearing=name))) for name in spelled}
+    assert len(by_flag) == 1 and by_flag == by_table
+    others = {asked_of(Item("a.mat", Declared(bearing=name))) for name in ("6203-2RS", "9,7.94,39.05", "nobody's")}
+    assert len(others | by_flag) == 4
+
+
 def test_the_trend_is_in_the_order_of_time_whatever_the_order_of_the_runs(path: Path) -> None:
     with History.open(path) as history:
         for batch in ([5, 3], [1], [4, 2]):

@@ -5,6 +5,8 @@ The script holds every word itself: a TAB starts no Python.
 
 from __future__ import annotations
 
+import contextlib
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -66,6 +68,8 @@ def _command(name: str, command: Any) -> Command:
     options = tuple(_option(name, p) for p in command.params if p.param_type_name == "option")
     arguments = [p for p in command.params if p.param_type_name == "argument"]
     takes, words = _value(arguments[0], ()) if arguments else ("", ())
+    if name == "benchmark":
+        takes, words = "words or path", _plans()
     return Command(name, _first_line(command.help), (*options, HELP), takes, words)
 
 
@@ -81,8 +85,29 @@ def _option(command: str, parameter: Any) -> Option:
         from faultdx.networks.architecture import NETWORKS
 
         known = tuple(NETWORKS)
+    elif name == "--bearing":
+        known = _bearings()
     takes, words = _value(parameter, known)
     return Option(names, _first_line(parameter.help), takes, words)
+
+
+def _bearings() -> tuple[str, ...]:
+    """Return the bearings of the catalogue that a word names, without the maker's suffix behind a space."""
+    from faultdx.errors import ConfigError
+    from faultdx.signals.bearings import bearing, catalogue
+
+    found: list[str] = []
+    for word in dict.fromkeys(row.designation.split()[0] for row in catalogue()):
+        with contextlib.suppress(ConfigError):  # one of several that differ: no word says which
+            bearing(word)
+            found.append(word)
+    return tuple(found)
+
+
+def _plans() -> tuple[str, ...]:
+    """Return the names of the plans that are shipped, as `faultdx.plans.shipped_plans` does, which imports numpy."""
+    folder = Path(__file__).parents[1] / "plans" / "shipped"
+    return tuple(path.stem for path in sorted(folder.glob("*.toml"), key=lambda path: path.name))
 
 
 def _value(parameter: Any, known: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:

@@ -20,7 +20,7 @@ class Option:
 
 @dataclass(frozen=True)
 class Command:
-    """A command: its options, and its arguments: "" none, "words", "path" or "text"."""
+    """A command: its options, and its arguments: "" none, "words", "path", "words or path" or "text"."""
 
     name: str
     help: str
@@ -104,7 +104,8 @@ def bash(commands: Sequence[Command], root: Root) -> str:
     lines += _BASH_REST.splitlines()
     lines.append(f"        '') words='{' '.join(c.name for c in commands)}' options='{_names(root)}' ;;")
     for command in commands:
-        words = f" words='{' '.join(command.words)}'" if command.takes == "words" else ""
+        # where none of the words fits, readline goes on with the names of files
+        words = f" words='{' '.join(command.words)}'" if command.takes.startswith("words") else ""
         lines.append(f"        {command.name}) options='{_names(command.options)}'{words} ;;")
     return "\n".join([*lines, _BASH_END]) + "\n"
 
@@ -183,8 +184,9 @@ def zsh(commands: Sequence[Command], root: Root) -> str:
     lines += ["      )", "      _describe command found", "      return ;;"]
     for command in commands:
         lines += [f"    {command.name})", *_zsh_described(command.options)]
-        if command.takes == "words":
-            lines += [f"      compadd -- {' '.join(command.words)}", "      return ;;"]
+        if command.takes.startswith("words"):
+            lines += [f"      compadd -- {' '.join(command.words)}"]
+            lines.append("      ;;" if command.takes.endswith("path") else "      return ;;")
         else:
             lines.append("      ;;" if command.takes == "path" else "      return ;;")
     return "\n".join([*lines, _ZSH_END]) + "\n"
@@ -239,8 +241,9 @@ def fish(commands: Sequence[Command], root: Root) -> str:
         here = f"complete -c faultdx -n '__fish_seen_subcommand_from {command.name}'"
         if command.takes == "path":
             lines.append(f"{here} -F")
-        elif command.takes == "words":
-            lines.append(f"{here} -a '{' '.join(command.words)}'")
+        elif command.takes.startswith("words"):
+            files = " -F" if command.takes.endswith("path") else ""
+            lines.append(f"{here}{files} -a '{' '.join(command.words)}'")
         lines += [f"{here} {_fish_option(option)}" for option in command.options]
     return "\n".join(lines) + "\n"
 

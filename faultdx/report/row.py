@@ -13,10 +13,11 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from faultdx.diagnosis import Diagnosis
-from faultdx.errors import RecordError
+from faultdx.errors import FaultdxError, RecordError
 from faultdx.files import show
 from faultdx.records.handles import STANDARD_INPUT, Location, locate
 from faultdx.records.opening import fetch
@@ -144,12 +145,32 @@ def asked_of(item: Item, *, min_confidence: float | None = None) -> str:
         "sampling_rate_hz": told.sampling_rate_hz or flags.sampling_rate_hz,
         "rpm": told.rpm or flags.rpm,
         "scale": told.scale or flags.scale,
-        "bearing": told.bearing or flags.bearing,
+        "bearing": _one_bearing(told.bearing or flags.bearing),
         "min_confidence": min_confidence,
         **{name: told.details.get(name) or flags.details.get(name) for name in _ASKED},
     }
     known = {key: show(value) if isinstance(value, str) else value for key, value in said.items() if value is not None}
     return json.dumps(known, sort_keys=True) if known else ""
+
+
+@lru_cache(maxsize=64)
+def _one_bearing(text: str | None) -> str | None:
+    """Return one name for a bearing, however it was spelled: 6205, 6205-2RS and "skf 6205" are one in the catalogue."""
+    if not text:
+        return text
+    from faultdx.signals.kinematics import BearingGeometry
+    from faultdx.testimony import known_bearing
+
+    try:
+        known = known_bearing(text)
+    except FaultdxError:  # a table may name what nobody knows
+        return text
+    if known.name != text or ("," not in text and "=" not in text):
+        return known.name
+    g = known.geometry
+    if isinstance(g, BearingGeometry):
+        return f"{g.rolling_elements},{g.ball_diameter:g},{g.pitch_diameter:g},{g.contact_angle_deg:g}"
+    return ",".join(f"{name}={order:g}" for name, order in sorted(g.orders().items()))
 
 
 def sha256_of(item: Item) -> str | None:
@@ -167,7 +188,7 @@ def timestamp(when: datetime) -> str:
 
 def _time(details: Mapping[str, str], modified_ns: int | None, now: str) -> tuple[str, str]:
     for column in TIME_COLUMNS:
-        stated = _instant(details.get(column, ""))
+        stated = instant(details.get(column, ""))
         if stated is not None:
             return stated, "stated"
     if modified_ns is not None:
@@ -178,7 +199,7 @@ def _time(details: Mapping[str, str], modified_ns: int | None, now: str) -> tupl
     return now, "diagnosis"
 
 
-def _instant(text: str) -> str | None:
+def instant(text: str) -> str | None:
     """Return a date and time in ISO 8601 as UTC, None for what is none. Nothing is guessed about 01/02/03."""
     if not _DATE.match(text.strip()):
         return None
