@@ -36,9 +36,9 @@ from faultdx.records import read_record
 from faultdx.records.cwru import catalogue
 from faultdx.records.grades import GRADES, grade
 from faultdx.signals.bearings import bearing
+from faultdx.signals.candidates import Estimate, speed_candidates
 from faultdx.signals.kinematics import BearingGeometry
 from faultdx.signals.noise import add_noise
-from faultdx.signals.speed import estimate_speed
 from faultdx.signals.witness import Witness, assess_bearing
 
 HERE = Path(__file__).resolve().parent
@@ -140,25 +140,70 @@ def graded(data: Path) -> None:
 
 
 def speeds(data: Path) -> None:
-    """Print how near the speed that is read off the spectrum is to the one known: told within 5 %, and not told."""
-    print("| set | told | records | certain | of these within 0.5 % | of all within 0.5 % |\n|---|" + "---|" * 5)
-    files = sorted([*(data / "cwru").glob("*.mat"), *(data / "cwru_odd").glob("*.mat")])
+    """Print how near the speed that is read off the spectrum is to the one known, by what was told beforehand.
+
+    "Right": the first candidate is within 0.5 %; "among four": one of the four that are offered is. UESTC states
+    nominal speeds that its own lines contradict by up to 6 %, and so does the gearbox: theirs are listed, not counted.
+    """
+    print("| set | told | bearing | records | right | among four | 95 % certain | of these right |\n|---|" + "---|" * 7)
     known = {str(entry.number): entry.true_rpm for entry in catalogue()}
-    for told in (0.0, 0.05, -0.05, None):
-        certain = near = near_all = 0
-        for path in files:
-            record, rpm = read_record(path), known[path.stem]
+    views: dict[str, list[tuple[Case, float]]] = {"CWRU DE": [], "CWRU FE": []}
+    for path in sorted([*(data / "cwru").glob("*.mat"), *(data / "cwru_odd").glob("*.mat")], key=lambda p: int(p.stem)):
+        for end, name in (("DE", "6205-2RS JEM"), ("FE", "6203-2RS JEM")):
+            rpm = known[path.stem]
+            try:
+                record = read_record(path, channels=(end,))
+            except Exception:  # 3001 and 3005 have no channel FE
+                continue
             assert rpm is not None
-            near_rpm, search = (None, None) if told is None else (rpm * (1 + told), 0.06)
-            found = estimate_speed(
-                record.signal[0], sampling_rate_hz=record.sampling_rate_hz, near_rpm=near_rpm, search=search
-            )
-            within = abs(found.rpm / rpm - 1) <= 0.005
-            certain, near = certain + (found.certainty >= 0.95), near + (found.certainty >= 0.95 and within)
-            near_all += within
-        said = "nothing" if told is None else f"{told:+.0%}"
-        print(f"| CWRU | {said} | {len(files)} | {certain} | {near} | {near_all} |", flush=True)
+            case = Case(end, path.stem, record.signal[0], record.sampling_rate_hz, rpm, bearing(name).geometry, None)
+            views[f"CWRU {end}"].append((case, rpm))
+    rng = np.random.default_rng(31)
+    scenes = [draw_scene(rng, place=(None, *PLACES)[i % 4]) for i in range(80)]
+    views["scenes, seed 31"] = [
+        (Case("", "", s.signal, s.sampling_rate_hz, s.rpm, s.bearing, None), s.rpm) for s in scenes
+    ]
+    told: dict[str, Callable[[float], tuple[float, float]]] = {
+        "within 5 %": lambda rpm: (0.95 * rpm, 1.05 * rpm),
+        "1000:3000": lambda rpm: (1000.0, 3000.0),
+        "600:3600": lambda rpm: (600.0, 3600.0),
+        "nothing": lambda rpm: (300.0, 6000.0),
+    }
+    for name, cases in views.items():
+        for said, span in told.items():
+            for with_bearing in (False, True):
+                there = [(c, rpm) for c, rpm in cases if span(rpm)[0] <= rpm <= span(rpm)[1]]
+                found = [_candidates(c, span(rpm), with_bearing=with_bearing) for c, rpm in there]
+                right = [
+                    [abs(x.rpm / rpm - 1) <= 0.005 for x in estimate.candidates]
+                    for estimate, (_, rpm) in zip(found, there, strict=True)
+                ]
+                sure = [row[:1] == [True] for row, e in zip(right, found, strict=True) if e.certainty >= 0.95]
+                cells = (
+                    len(there),
+                    sum(row[:1] == [True] for row in right),
+                    sum(map(any, right)),
+                    len(sure),
+                    sum(sure),
+                )
+                told_of = "known" if with_bearing else "-"
+                print(f"| {name} | {said} | {told_of} | " + " | ".join(map(str, cells)) + " |", flush=True)
+    print("\nListed: nominal speed, and the first candidate (share)")
+    for case in (*uestc(data, joined=False), *gearbox(data)):
+        if case.set != "gearbox" or " a2 UC204" in case.name:
+            first = _candidates(case, (300.0, 6000.0), with_bearing=case.set != "gearbox")
+            said = f"{first.candidates[0].rpm:.1f} ({first.certainty:.2f})" if first.candidates else "-"
+            print(f"* {case.set} {case.name}: {case.rpm:g}, {said}")
     print()
+
+
+def _candidates(case: Case, span: tuple[float, float], *, with_bearing: bool) -> Estimate:
+    return speed_candidates(
+        case.signal,
+        sampling_rate_hz=case.sampling_rate_hz,
+        range_rpm=span,
+        bearing=case.bearing if with_bearing else None,
+    )
 
 
 def gearbox(data: Path) -> Iterator[Case]:

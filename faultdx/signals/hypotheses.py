@@ -20,7 +20,7 @@ import numpy.typing as npt
 from faultdx.signals.combs import SLIP, Comb, Found, Surplus, families, surrogates
 from faultdx.signals.envelope_order import OrderSpectra
 from faultdx.signals.hump import hump
-from faultdx.signals.kinematics import BearingGeometry
+from faultdx.signals.kinematics import Orders
 from faultdx.signals.order import quantile
 
 Array = npt.NDArray[np.float64]
@@ -87,7 +87,7 @@ class Weighed:
         return next(h for h in self.hypotheses if h.place == place)
 
 
-def combs_of(bearing: BearingGeometry) -> dict[str, Comb]:
+def combs_of(bearing: Orders) -> dict[str, Comb]:
     """Return the comb of each place."""
     return {
         "outer_race": Comb(bearing.bpfo),
@@ -97,7 +97,7 @@ def combs_of(bearing: BearingGeometry) -> dict[str, Comb]:
     }
 
 
-def weigh(spectra: OrderSpectra, bearing: BearingGeometry, *, tolerance: float = SLIP) -> Weighed:
+def weigh(spectra: OrderSpectra, bearing: Orders, *, tolerance: float = SLIP) -> Weighed:
     """Weigh all places of `bearing` in `spectra`.
 
     tolerance : by how much, as a share, a line may be off its order: slip, and what is not known of the speed
@@ -133,7 +133,7 @@ def _cage_surrogates(ftf: float) -> Array:
     return np.asarray(grid[own & (np.abs(grid - 0.5) > 0.03) & (np.abs(grid - 1 / 3) > 0.02)])
 
 
-def _humps(spectra: OrderSpectra, bearing: BearingGeometry, *, floor: Array, races: Mask, ball: Mask) -> Array:
+def _humps(spectra: OrderSpectra, bearing: Orders, *, floor: Array, races: Mask, ball: Mask) -> Array:
     """Return the excess depth of the ball's hump in each band, shape (bands,)."""
     order = 2.0 * bearing.bsf
     nobodys = surrogates(order, (order,), count=_HUMP_SURROGATES)

@@ -10,10 +10,38 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Protocol
 
 from faultdx.errors import ConfigError
 
 SLIP_TOLERANCE = 0.02  # share of a bearing order by which slip and contact angle move the line
+
+
+class Orders(Protocol):
+    """What a spectrum is asked about: the orders of a bearing, from its geometry or as a data sheet declares them."""
+
+    @property
+    def rolling_elements(self) -> int:
+        """How many elements roll in it."""
+
+    @property
+    def bpfo(self) -> float:
+        """Order at which they pass a point of the outer race."""
+
+    @property
+    def bpfi(self) -> float:
+        """Order at which they pass a point of the inner race."""
+
+    @property
+    def bsf(self) -> float:
+        """Order of an element's spin."""
+
+    @property
+    def ftf(self) -> float:
+        """Order of the cage."""
+
+    def orders(self) -> dict[str, float]:
+        """The order of the strikes for each fault: bpfo, bpfi, ball (2 bsf), and the cage's ftf."""
 
 
 def _whole(value: object, minimum: int) -> bool:

@@ -9,20 +9,16 @@ docs/witness.md has the method, what it was tuned on, what it reaches on which r
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from faultdx.errors import ConfigError, RecordError
-from faultdx.signals.combs import SLIP
-from faultdx.signals.demodulation import demodulation_bands, modulations
-from faultdx.signals.envelope_order import OrderSpectra, order_spectra
-from faultdx.signals.hypotheses import COMB, Hypothesis, Weighed, weigh
-from faultdx.signals.kinematics import BearingGeometry
-from faultdx.signals.shaft import SEARCH, ShaftSpeed, refine_speed, suspects
-from faultdx.signals.tracking import turning_of
+from faultdx.signals.hearing import Heard, Unfit, hear
+from faultdx.signals.hypotheses import COMB, Hypothesis, weigh
+from faultdx.signals.kinematics import Orders
+from faultdx.signals.shaft import SEARCH, ShaftSpeed
 
 Array = npt.NDArray[np.float64]
 
@@ -35,11 +31,8 @@ DAMAGED = 0.6  # score from which a bearing is called damaged
 CAGE_DAMAGED = 1.5  # ... by the comb of its cage, which healthy bearings show too
 MARGIN = 0.75  # no place where the second hypothesis reaches this share of the first
 OUTSHONE = 1.15  # ... nor where a line one or two shaft orders away is that much deeper than its own
-UNSURE = 0.05  # by which a speed that nothing confirms may be wrong
 UNSURE_FACTOR = 2.0  # on the scores then asked of a ball and of damage: more places are searched
 UNSURE_RACE, UNSURE_MARGIN = 1.2, 0.5  # ... and of a race, whose lines are sharper; and MARGIN then
-FEWEST_TURNS = 20.0
-MOST_SAMPLES = 1 << 22  # of a longer record only the first so many are looked at: 87 s at 48 kHz, 170 MB
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +40,8 @@ class Picture:
     """What a plot of the evidence needs: the spectrum of the band that decided, and the lines to mark in it.
 
     orders, depth, floor : shape (orders,); depth and floor are modulation depths, no unit
-    lines : order of the first line of each place, where it was found; tolerance : share about them that was searched
+    lines : order of the first line of each place, where it was found; expected : as the bearing has it
+    tolerance : share about the expected order that was searched
     """
 
     band: str
@@ -56,6 +50,7 @@ class Picture:
     floor: Array
     lines: dict[str, float]
     tolerance: float
+    expected: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,7 +114,7 @@ def assess_bearing(
     *,
     sampling_rate_hz: float,
     rpm: float,
-    bearing: BearingGeometry,
+    bearing: Orders,
     search: float = SEARCH,
 ) -> Witness:
     """Return what `signal`, shape (samples,), says about `bearing` on a shaft that turns at about `rpm`.
@@ -130,44 +125,19 @@ def assess_bearing(
     Raises ConfigError for an impossible speed or search, RecordError for a signal that is no channel of finite
     numbers. What is merely unfit (too short, sampled too slowly) is "not_assessable", with the reason.
     """
-    if not (math.isfinite(rpm) and rpm > 0):
-        raise ConfigError(f"a speed of {rpm} rpm is impossible; give turns a minute above 0")
-    if not (math.isfinite(sampling_rate_hz) and sampling_rate_hz > 0):
-        raise RecordError(f"a sampling rate of {sampling_rate_hz} Hz is impossible; declare the real one")
-    x = np.asarray(signal)
-    if x.ndim != 1:
-        raise RecordError(f"the signal has shape {x.shape}; give one channel with samples")
-    x = x[:MOST_SAMPLES]
-    nominal_hz = rpm / 60.0
-    turns = x.size / sampling_rate_hz * nominal_hz
-    if turns < FEWEST_TURNS:
-        return _unfit(turns, f"too short: {turns:.1f} turns of the shaft, and it takes {FEWEST_TURNS:.0f}")
-    widest_hz = bearing.bpfi * nominal_hz
-    if 1.5 * widest_hz > sampling_rate_hz / 4.0:
-        return _unfit(turns, f"sampled too slowly: {sampling_rate_hz:g} Hz for lines at {widest_hz:.0f} Hz")
-    up_to_order = 3.0 * bearing.bpfi * 1.03 + 1.5
-    found = modulations(
-        x,
-        sampling_rate_hz=sampling_rate_hz,
-        bands=demodulation_bands(sampling_rate_hz),
-        up_to_hz=up_to_order * nominal_hz * (1.0 + search),
-    )
-    near = suspects((bearing.bpfo, bearing.bpfi, 2.0 * bearing.bsf), search=search)
-    speed = refine_speed(
-        x, found, sampling_rate_hz=sampling_rate_hz, nominal_hz=nominal_hz, search=search, suspected=near
-    )
-    turning, speed = turning_of(x, found, sampling_rate_hz=sampling_rate_hz, speed=speed, search=search, suspected=near)
-    spectra = order_spectra(found, turning, up_to_order=up_to_order)
-    tolerance = SLIP if speed.confirmed else SLIP + min(UNSURE, search)
+    heard = hear(signal, sampling_rate_hz=sampling_rate_hz, rpm=rpm, bearing=bearing, search=search)
+    return unfit(heard) if isinstance(heard, Unfit) else judge(heard, bearing)
+
+
+def unfit(heard: Unfit) -> Witness:
+    """Return the verdict on a record that cannot be judged."""
+    return Witness("not_assessable", None, (), None, heard.turns, math.nan, (heard.why,))
+
+
+def judge(heard: Heard, bearing: Orders) -> Witness:
+    """Return what was heard says about `bearing`, by the rules of docs/witness.md."""
+    spectra, speed, tolerance = heard.spectra, heard.speed, heard.tolerance
     weighed = weigh(spectra, bearing, tolerance=tolerance)
-    return _verdict(spectra, weighed, speed, turns=turns * speed.hz / nominal_hz, tolerance=tolerance)
-
-
-def _unfit(turns: float, reason: str) -> Witness:
-    return Witness("not_assessable", None, (), None, turns, math.nan, (reason,))
-
-
-def _verdict(spectra: OrderSpectra, weighed: Weighed, speed: ShaftSpeed, *, turns: float, tolerance: float) -> Witness:
     cage = weighed.of("cage")
     ranked = [h for h in weighed.hypotheses if h.place != "cage"]
     first, second = ranked[0], ranked[1]
@@ -207,8 +177,9 @@ def _verdict(spectra: OrderSpectra, weighed: Weighed, speed: ShaftSpeed, *, turn
         floor=np.sqrt(weighed.floor[row]),
         lines={h.place: h.found_order for h in weighed.hypotheses},
         tolerance=tolerance,
+        expected={h.place: h.order for h in weighed.hypotheses},
     )
-    return Witness(verdict, place, weighed.hypotheses, speed, turns, smallest, tuple(reasons), picture)
+    return Witness(verdict, place, weighed.hypotheses, speed, heard.turns, smallest, tuple(reasons), picture)
 
 
 def _evidence(h: Hypothesis, cage: Hypothesis) -> str:
