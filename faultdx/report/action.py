@@ -70,6 +70,8 @@ def _severity(d: Diagnosis) -> tuple[str, str]:
         changed = "alarm"
     if changed is not None:
         found.append((changed, say("action.by_baseline")))
+    elif baseline.get("obstacle"):
+        missing.append(say("action.baseline_refused", why=show(str(baseline["obstacle"]))))
     else:
         missing.append(say("action.no_baseline"))
     if not found:
@@ -90,10 +92,18 @@ def _speed_in_doubt(d: Diagnosis) -> bool:
     return bool(_part(d, "witness").get("verdict", "not_assessable") == "not_assessable")
 
 
+def _only_the_speed_is_missing(d: Diagnosis) -> bool:
+    """Tell whether nothing but a speed that nobody stated kept the recording from a diagnosis."""
+    refused = [check for check in d.quality if check.severity == "refuse"]
+    return bool(refused) and all(check.name == "speed" and math.isnan(check.value) for check in refused)
+
+
 def _rule(d: Diagnosis, severity: str) -> str:
     """Return the name of the rule that says what to do; the first that fits, the gravest first."""
     physics = _part(d, "witness").get("with_the_network")
-    if d.status in {"error", "unusable"}:
+    if d.status == "unusable" and _only_the_speed_is_missing(d):
+        rule = "no_speed"
+    elif d.status in {"error", "unusable"}:
         rule = d.status
     elif _speed_in_doubt(d):
         rule = "speed"
@@ -123,6 +133,14 @@ def _rule(d: Diagnosis, severity: str) -> str:
 def second_best(diagnosis: Diagnosis) -> str:
     """Return the second likeliest class or place and what speaks for it, in words; "" where there is none."""
     d = diagnosis
+    weighed = [c for c in _part(d, "agreement").get("candidates") or () if isinstance(c, Mapping)]
+    if d.status == "diagnosed" and len(weighed) > 1:  # with the spectrum weighed in
+        from faultdx.report.text import percent
+
+        others = [c for c in weighed if d.verdict not in (c.get("classes") or ())]
+        if others:
+            second = others[0]
+            return say("action.second_class", name=show(str(second["name"])), share=percent(second["probability"]))
     if d.probabilities:
         known = [(p, name) for name, p in d.probabilities.items() if p is not None and math.isfinite(p)]
         ranked = sorted(known, key=lambda row: (-row[0], row[1]))

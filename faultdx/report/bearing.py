@@ -15,9 +15,10 @@ def section(d: Diagnosis) -> str:
     picture = ""
     shown = d.witness.picture if d.witness is not None else None
     if shown is not None:
-        found = d.witness is not None and d.witness.place
-        where = say("page.where_found" if found else "page.where_expected")
-        caption = say("page.bearing_caption", band=shown.band, where=where, tolerance=100 * shown.tolerance)
-        picture = parts.figure(orders.annotated(shown, place=d.witness.place if d.witness else None), caption)
+        place = None if d.witness is None else d.witness.place
+        caption = say("page.bearing_caption", band=shown.band, tolerance=100 * shown.tolerance)
+        picture = parts.figure(orders.annotated(shown, place=place), caption)
+        if place:
+            picture += f'<p class="soft">{parts.safe(say("page.bearing_named"))}</p>\n'
     said = f"<p>{parts.safe(spectral.testimony(d))}.</p>\n"
     return parts.section(say("page.bearing"), said + picture + parts.table(spectral.rows(witness)))

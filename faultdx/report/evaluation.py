@@ -14,22 +14,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from faultdx.report import estrangement, plots
+from faultdx.report.legible import names_of
 from faultdx.report.plots import Point, text
 from faultdx.report.table import BOM, cell
+from faultdx.report.words import language, say
 
 CSV_HEADER = (
     "condition", "noise", "snr_db", "level", "metric", "group", "value", "low", "high", "sd", "count",
 )  # fmt: skip
 _LEVELS = ("segments", "records")
-_NAMES = {
-    "accuracy": "right",
-    "macro_f1": "macro-F1",
-    "false_alarms": "false alarms: healthy called faulty",
-    "missed_faults": "missed faults: faulty called healthy",
-}
+_METRICS = ("accuracy", "macro_f1", "false_alarms", "missed_faults")
 _TONES = {"specimen": "good", "foreign": "good", "condition": "doubt", "time": "doubt", "unknown": "doubt"}
 _MAX_CLASSES = 25  # of a confusion matrix; more columns cannot be read
-_TO = "\u00a0to\u00a0"  # an interval is not broken between two lines of a page
 _MAX_LEVELS = 11  # of SNR in a line of a terminal
 _MAX_ROWS = 60  # of a breakdown on the page; the CSV has all
 
@@ -78,16 +74,12 @@ def to_csv(evaluation: Evaluation) -> str:
 def summary(evaluation: Evaluation) -> list[str]:
     """Return a few lines for a terminal: the first condition in words, and the accuracy over noise as a table."""
     main = evaluation["conditions"][0]
-    said = [
-        f"{_percent(main[level]['accuracy'], to=' to ')} % of {_plural(main[level]['count'], level[:-1])}"
-        for level in _LEVELS
-    ]
-    lines = [f"{main['name']}: {', '.join(said)} right"]
+    right_of = {level: _percent(main[level]["accuracy"], wraps=True) for level in _LEVELS}
+    counts = {f"count_{level}": main[level]["count"] for level in _LEVELS}
+    lines = [f"{main['name']}: {say('evaluation.line_right', **right_of, **counts)}"]
     if main["segments"]["false_alarms"]["value"] is not None:
-        alarms, missed = (_percent(main["segments"][m], to=" to ") for m in ("false_alarms", "missed_faults"))
-        lines.append(
-            f"{main['name']}: {alarms} % of healthy segments called faulty, {missed} % of faulty called healthy"
-        )
+        alarms, missed = (_percent(main["segments"][m], wraps=True) for m in ("false_alarms", "missed_faults"))
+        lines.append(f"{main['name']}: {say('evaluation.line_alarms', alarms=alarms, missed=missed)}")
     lines += estrangement.summary(evaluation)
     noisy = [c for c in evaluation["conditions"] if c["noise"]]
     levels = sorted({c["snr_db"] for c in noisy})
@@ -98,7 +90,7 @@ def summary(evaluation: Evaluation) -> list[str]:
     )
     right = {(c["noise"], c["snr_db"]): c["segments"]["accuracy"]["value"] for c in noisy}
     if right:
-        lines.append("segments right, %, over SNR, dB")
+        lines.append(say("evaluation.line_noise"))
         lines.append(f"{'':<10}" + "".join(f"{s:>7g}" for s in levels))
     for kind in dict.fromkeys(c["noise"] for c in noisy):
         cells = (right.get((kind, s)) for s in levels)
@@ -114,37 +106,34 @@ def render(evaluation: Evaluation) -> str:
     both = [main] if hardest is main else [main, hardest]
     names = list(dict.fromkeys(run["name"] or run["path"] for run in runs))
     name = ", ".join(names) if len(names) < 4 else f"{names[0]}, {names[1]}, ..."
-    name += f" ({len(runs)} runs)" if len(runs) > 1 else ""
-    lead = (
-        f"{_plural(data['segments'], 'segment')} of {_plural(data['records'], 'record')}, "
-        f"side {data['side']} of {data['path']}"
-    )
+    name += say("evaluation.runs", count=len(runs)) if len(runs) > 1 else ""
+    counts = {key: data[key] for key in ("segments", "records", "side", "path")}
     sections = [
         _honesty(evaluation["honesty"]),
-        plots.section(f"In short ({main['name']})", _short(main, len(runs))),
-        plots.section("Under noise", _noise(conditions)),
-        plots.section(f"Recall by class ({main['name']})", _recall(main)),
-        plots.section("Confusion", "".join(_confusion(c, data["classes"], len(runs)) for c in both)),
-        plots.section("Calibration", _calibration(main, evaluation)),
-        plots.section("Accuracy against coverage", _coverage(both)),
-        *[plots.section(f"By {column} ({main['name']})", _by(main, column)) for column in main["by"]],
+        plots.section(_say("short", name=main["name"]), _short(main, len(runs))),
+        plots.section(_say("noise"), _noise(conditions)),
+        plots.section(_say("recall", name=main["name"]), _recall(main)),
+        plots.section(_say("confusion"), "".join(_confusion(c, data["classes"], len(runs)) for c in both)),
+        plots.section(_say("calibration"), _calibration(main, evaluation)),
+        plots.section(_say("coverage"), _coverage(both)),
+        *[plots.section(_say("by", column=column, name=main["name"]), _by(main, column)) for column in main["by"]],
         estrangement.section(evaluation),
-        plots.section("How it was measured", _settings(evaluation)),
+        plots.section(_say("settings"), _settings(evaluation)),
     ]
-    return plots.page(f"Evaluation of {name}", sections, lead=lead)
+    return plots.page(_say("title", name=name), sections, lead=_say("lead", **counts), language=language())
 
 
-def _plural(count: int, noun: str) -> str:
-    return f"{count} {noun}{'s' * (count != 1)}"
+def _say(key: str, **values: Any) -> str:
+    return say(f"evaluation.{key}", **values)
 
 
-def _percent(f: Mapping[str, Any], *, to: str = _TO) -> str:
-    """ "75.1 (63.5 to 85.6)"; the standard deviation over runs where there are several."""
+def _percent(f: Mapping[str, Any], *, wraps: bool = False) -> str:
+    """ "75.1 (63.5 to 85.6)"; the standard deviation over runs where there are several. wraps : lines may break it."""
     if f["value"] is None:
         return "-"
     said = f"{100 * f['value']:.1f}"
     if f["low"] is not None:
-        said += f" ({100 * f['low']:.1f}{to}{100 * f['high']:.1f})"
+        said += f" ({100 * f['low']:.1f}{_to(wraps=wraps)}{100 * f['high']:.1f})"
     return said + (f" sd {100 * f['sd']:.1f}" if f.get("sd") is not None else "")
 
 
@@ -152,13 +141,18 @@ def _plain(f: Mapping[str, Any]) -> str:
     if f["value"] is None:
         return "-"
     said = f"{f['value']:.3f}"
-    said += f" ({f['low']:.3f}{_TO}{f['high']:.3f})" if f["low"] is not None else ""
+    said += f" ({f['low']:.3f}{_to()}{f['high']:.3f})" if f["low"] is not None else ""
     return said + (f" sd {f['sd']:.3f}" if f.get("sd") is not None else "")
+
+
+def _to(*, wraps: bool = False) -> str:
+    blank = " " if wraps else "\u00a0"  # an interval is not broken between two lines of a page
+    return f"{blank}{_say('to')}{blank}"
 
 
 def _honesty(told: Mapping[str, Any]) -> str:
     tone = "bad" if told["leaks"] else _TONES.get(told["kind"], "none")
-    word = "these figures are too good" if told["leaks"] else "what these figures are worth"
+    word = text(_say("too_good" if told["leaks"] else "worth"))
     notes = "".join(f"<li>{text(note)}</li>" for note in told["notes"])
     return (
         f'<section class="box {tone}"><p class="word">{word}</p>\n<p><b>{text(told["level"])}</b></p>'
@@ -168,10 +162,10 @@ def _honesty(told: Mapping[str, Any]) -> str:
 
 
 def _short(c: Mapping[str, Any], runs: int) -> str:
-    rows = [[_NAMES[m] + ", %", *(_percent(c[level][m]) for level in _LEVELS)] for m in _NAMES]
-    header = ["", *(f"{c[level]['count']} {level}" for level in _LEVELS)]
-    said = "In brackets the 95 % interval" + (f", sd over {runs} runs; values are their means." if runs > 1 else ".")
-    return plots.table(header, rows) + f'<p class="soft">{said}</p>'
+    rows = [[_say("in_percent", name=_say(m)), *(_percent(c[level][m]) for level in _LEVELS)] for m in _METRICS]
+    header = ["", *(_say(f"count_{level}", count=c[level]["count"]) for level in _LEVELS)]
+    said = _say("interval_runs", count=runs) if runs > 1 else _say("interval")
+    return plots.table(header, rows) + f'<p class="soft">{text(said)}</p>'
 
 
 def _points(found: Sequence[Mapping[str, Any]], x: str) -> list[Point]:
@@ -199,41 +193,43 @@ def _noise(conditions: Sequence[Mapping[str, Any]]) -> str:
             series.setdefault(c["noise"], []).extend(_points([{**c[level]["accuracy"], "x": c["snr_db"]}], "x"))
         for c in conditions:
             if not c["noise"]:  # a level to compare with, over the whole width
-                series["no noise added"] = [
+                series[_say("no_noise")] = [
                     (x, *p[1:]) for x in dict.fromkeys(ends) for p in _points([{**c[level]["accuracy"], "x": 0}], "x")
                 ]
-        caption = f"Share of the {level} that were named right; bars: 95 % intervals."
-        parts.append(plots.figure(plots.accuracy_curves(series, title=f"{level} right"), caption))
+        title = _say("noise_title", level=_say(level))
+        parts.append(plots.figure(plots.accuracy_curves(series, title=title), _say("noise_caption", level=_say(level))))
     rows = [
         [c["name"], *(_percent(c[level]["accuracy"]) for level in _LEVELS)]
         + [_percent(c["segments"][m]) for m in ("macro_f1", "false_alarms", "missed_faults", "ece_after")]
         for c in conditions
     ]
-    header = [
-        "",
-        "segments right, %",
-        "records right, %",
-        "macro-F1, %",
-        "false alarms, %",
-        "missed faults, %",
-        "ECE, %",
-    ]
+    keys = (
+        "segments_right",
+        "records_right",
+        "macro_f1_short",
+        "false_alarms_short",
+        "missed_faults_short",
+        "ece_short",
+    )
+    header = ["", *map(_say, keys)]
     return "".join(parts) + plots.table(header, rows)
 
 
 def _recall(c: Mapping[str, Any]) -> str:
-    rows = [[name, *(_percent(c[level]["recall"][name]) for level in _LEVELS)] for name in c["segments"]["recall"]]
-    return plots.table(["class", "segments right, %", "records right, %"], rows)
+    found = names_of(c["segments"]["recall"])
+    rows = [[said, *(_percent(c[level]["recall"][name]) for level in _LEVELS)] for name, said in found.items()]
+    return plots.table(list(map(_say, ("class", "segments_right", "records_right"))), rows)
 
 
 def _confusion(c: Mapping[str, Any], classes: Sequence[str], runs: int) -> str:
     """Return the matrix of the segments, shaded by the share of the row, with the records in brackets."""
     if len(classes) > _MAX_CLASSES:
-        return f"<p>{len(classes)} classes are too many for a matrix here: evaluation.json has it.</p>"
+        return f"<p>{text(_say('many_classes', count=len(classes)))}</p>"
     segments, records = c["segments"]["confusion"], c["records"]["confusion"]
-    head = "".join(f'<th scope="col" class="n">{text(name)}</th>' for name in classes)
+    named = list(names_of(classes).values())
+    head = "".join(f'<th scope="col" class="n">{text(name)}</th>' for name in named)
     rows = []
-    for k, name in enumerate(classes):
+    for k, name in enumerate(named):
         total = sum(segments[k])
         if not total:
             continue
@@ -243,46 +239,44 @@ def _confusion(c: Mapping[str, Any], classes: Sequence[str], runs: int) -> str:
             votes = f' <span class="soft">({records[k][j]})</span>' if records[k][j] else ""
             cells.append(f'<td class="n{" hit" if j == k else ""}"{shade}>{n or "·"}{votes}</td>')
         rows.append(f'<tr><th scope="row">{text(name)}</th>{"".join(cells)}</tr>')
-    summed = f", summed over {runs} runs" if runs > 1 else ""
+    summed = _say("summed", count=runs) if runs > 1 else ""
     body = "\n".join(rows)
+    caption = text(_say("confusion_caption", name=c["name"], summed=summed))
     return (
-        f'<figure><div class="wide"><table class="grid turn"><thead><tr><th scope="col">truth</th>{head}</tr></thead>\n'
-        f"<tbody>{body}</tbody></table></div>\n<figcaption>{text(c['name'])}: segments, and records in "
-        f"brackets{summed}. A row is what they are, a column what they were called.</figcaption></figure>"
+        f'<figure><div class="wide"><table class="grid turn"><thead><tr><th scope="col">{text(_say("truth"))}</th>'
+        f"{head}</tr></thead>\n<tbody>{body}</tbody></table></div>\n<figcaption>{caption}</figcaption></figure>"
     )
 
 
 def _calibration(c: Mapping[str, Any], evaluation: Evaluation) -> str:
     source = evaluation["settings"]["temperature_from"]
-    series: dict[str, list[Point]] = {"perfect": [(v, v, math.nan, math.nan) for v in (0.0, 100.0)]}
-    for name, said in (("before", "before the temperature"), ("after", "after the temperature")):
-        series[said] = [
-            (100 * b["confidence"], 100 * b["accuracy"], math.nan, math.nan) for b in c["reliability"][name]
+    series: dict[str, list[Point]] = {_say("perfect"): [(v, v, math.nan, math.nan) for v in (0.0, 100.0)]}
+    for when in ("before", "after"):
+        series[_say(f"{when}_temperature")] = [
+            (100 * b["confidence"], 100 * b["accuracy"], math.nan, math.nan) for b in c["reliability"][when]
         ]
-    svg = plots.accuracy_curves(series, title=f"Reliability ({c['name']})", x_label="confidence, %")
+    svg = plots.accuracy_curves(series, title=_say("reliability", name=c["name"]), x_label=_say("confidence"))
     rows = [
-        [f"{said} ({when})", *(_plain(c[level][f"{metric}_{when}"]) for level in _LEVELS)]
-        for metric, said in (
-            ("ece", "ECE"),
-            ("ece_mass", "ECE, bins of equal mass"),
-            ("brier", "Brier"),
-            ("nll", "NLL"),
-        )
+        [
+            _say("when", metric=_say(metric), when=_say(when)),
+            *(_plain(c[level][f"{metric}_{when}"]) for level in _LEVELS),
+        ]
+        for metric in ("ece", "ece_mass", "brier", "nll")
         for when in ("before", "after")
     ]
     told = ", ".join(f"{run['temperature']:.3f}" for run in evaluation["runs"])
     return (
-        plots.figure(svg, f"Bins of equal width. Temperature {told}: {source}.")
-        + plots.table([c["name"], "segments", "records"], rows)
-        + '<p class="soft">Brier: 0 to 2. NLL: nats. All: less is better.</p>'
+        plots.figure(svg, _say("bins", temperature=told, source=source))
+        + plots.table([c["name"], *map(_say, _LEVELS)], rows)
+        + f'<p class="soft">{text(_say("units"))}</p>'
     )
 
 
 def _coverage(conditions: Sequence[Mapping[str, Any]]) -> str:
     series = {c["name"]: [(100 * p[0], *p[1:]) for p in _points(c["coverage"], "coverage")] for c in conditions}
-    area = ", ".join(f"{c['name']} {_plain(c['segments']['aurc'])}" for c in conditions)
-    svg = plots.accuracy_curves(series, title="Segments right among the surest", x_label="coverage, %")
-    return plots.figure(svg, f"Area under the risk-coverage curve (AURC, less is better): {area}.")
+    areas = ", ".join(f"{c['name']} {_plain(c['segments']['aurc'])}" for c in conditions)
+    svg = plots.accuracy_curves(series, title=_say("surest"), x_label=_say("coverage_axis"))
+    return plots.figure(svg, _say("aurc", areas=areas))
 
 
 def _by(c: Mapping[str, Any], column: str) -> str:
@@ -296,34 +290,31 @@ def _by(c: Mapping[str, Any], column: str) -> str:
         ]
         for name, both in c["by"][column].items()
     ]
-    more = f'<p class="soft">and {len(rows) - _MAX_ROWS} more, in the CSV</p>' if len(rows) > _MAX_ROWS else ""
-    if column == "grade":
-        more += (
-            '<p class="soft">How diagnosable a recording is by classical methods (Smith and Randall 2015): Y1 and Y2 '
-            "clearly, P1 probably, P2 potentially, N1 not.</p>"
-        )
-    return plots.table([column, "segments", "right, %", "records", "right, %"], rows[:_MAX_ROWS]) + more
+    notes = [_say("more_groups", count=len(rows) - _MAX_ROWS)] if len(rows) > _MAX_ROWS else []
+    notes += [_say("grades")] if column == "grade" else []
+    more = "".join(f'<p class="soft">{text(note)}</p>' for note in notes)
+    return plots.table([column, *map(_say, ("segments", "right", "records", "right"))], rows[:_MAX_ROWS]) + more
 
 
 def _settings(evaluation: Evaluation) -> str:
     data, settings = evaluation["data"], evaluation["settings"]
-    interval = (
-        f"95 %, bootstrap over {settings['unit']}s ({settings['resamples']} resamples); Wilson's for shares of "
-        f"{settings['unit']}s and for shares of 0 and 100 %"
-    )
+    interval = _say("intervals_value", unit=settings["unit"], resamples=settings["resamples"])
+    noise = _say("noise_in_file") if data["noise_in_file"] else ", ".join(settings["noise"]) or _say("none_added")
     rows = [
-        ["data", data["path"]],
-        ["digest of the data", data["digest"]],
-        ["input", f"segments of {data['segment_samples']} samples at {data['sampling_rate_hz']:g} Hz"],
-        ["healthy classes", ", ".join(data["healthy"]) or "none"],
-        ["noise", "in the file" if data["noise_in_file"] else ", ".join(settings["noise"]) or "none added"],
-        ["seed of noise and resampling", settings["seed"]],
-        ["intervals", interval],
+        [_say("data"), data["path"]],
+        [_say("data_digest"), data["digest"]],
+        [_say("input"), _say("input_value", samples=data["segment_samples"], hz=data["sampling_rate_hz"])],
+        [_say("healthy"), ", ".join(data["healthy"]) or _say("none")],
+        [_say("noise_row"), noise],
+        [_say("seed"), settings["seed"]],
+        [_say("intervals"), interval],
     ]
     for run in evaluation["runs"]:
-        seed = f", seed {run['seed']}" if run["seed"] is not None else ""
-        said = f"{run['network'] or 'network not named'}{seed}, own temperature {run['own_temperature']:.3f}"
-        rows += [[f"model {run['path']}", said], ["its digest", run["digest"]]]
-    rows.append(["faultdx version", evaluation["faultdx_version"]])
+        network, heat = run["network"] or _say("network_unnamed"), run["own_temperature"]
+        said = _say("model_value", network=network, temperature=heat)
+        if run["seed"] is not None:
+            said = _say("model_seeded", network=network, seed=run["seed"], temperature=heat)
+        rows += [[_say("model", path=run["path"]), said], [_say("model_digest"), run["digest"]]]
+    rows.append([_say("version"), evaluation["faultdx_version"]])
     cells = "".join(f'<tr><th scope="row">{text(a)}</th><td>{text(b)}</td></tr>' for a, b in rows)
     return f"<table>{cells}</table>"

@@ -17,6 +17,7 @@ from faultdx.report import (
     bearing,
     gears,
     impulses,
+    legible,
     levels,
     missing,
     opening,
@@ -32,7 +33,7 @@ from faultdx.report.document import flat, plain
 from faultdx.report.words import language, say
 
 # Of the evidence, what has a section of its own.
-_SHOWN = ("levels", "witness", "agreement", "gears", "severity", "why", "baseline")
+_SHOWN = ("levels", "witness", "agreement", "gears", "severity", "why", "baseline", "speed")
 
 
 def render(diagnosis: Diagnosis, *, model_info: Mapping[str, Any], trend: bool = False) -> str:
@@ -46,7 +47,7 @@ def render(diagnosis: Diagnosis, *, model_info: Mapping[str, Any], trend: bool =
 
     Any status, and a diagnosis without a record, gives a page; what is missing is left out or said to be missing.
     """
-    d, info = diagnosis, model_info
+    d, info = legible.for_reading(diagnosis), legible.info_for_reading(model_info)
     evidence = flat(plain({key: value for key, value in d.evidence.items() if key not in _SHOWN}))
     # One line a section, in the order of the page; a section that has nothing to say is "".
     sections = [

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from faultdx.diagnosis import Diagnosis
 from faultdx.files import show
 from faultdx.report import action, parts, text
+from faultdx.report.legible import for_reading
 from faultdx.report.spectral import by_spectrum
 from faultdx.report.words import language, say
 
@@ -25,10 +26,15 @@ GROUPS = ("severe", "fault", "undecided", "unfamiliar", "unusable", "error", "op
 _TONES = {"severe": "bad", "fault": "bad", "undecided": "doubt", "unfamiliar": "doubt", "open": "doubt", "good": "good"}
 _CSS = """
 .counts{display:flex;flex-wrap:wrap;gap:.3rem 1.6rem;margin:.8rem 0}.counts b{display:block;font-size:1.3rem}
-.list th{width:auto}.list td:first-child{width:9.5rem;border-left:.3rem solid var(--tone);padding-left:.6rem}
-.list td:first-child b{color:var(--tone)}.list td.n{width:5.5rem}a{color:var(--line)}
-@media screen and (max-width:34rem){.list td:first-child{width:6.5rem}.list td.n,.list th.n{width:4.4rem}
-.list td,.list th{font-size:.8rem;padding-right:.35rem}}
+.list th{width:auto}.list td:first-child{width:10rem;border-left:.3rem solid var(--tone);padding-left:.6rem}
+.list td:first-child b{color:var(--tone)}.list td.n{width:6.5rem}.list a{overflow-wrap:anywhere;unicode-bidi:isolate}
+a{color:var(--line)}
+@media screen and (max-width:40rem){.list,.list tbody{display:block}.list tr.head{display:none}
+.list tr{display:flex;flex-wrap:wrap;gap:0 1.2rem;border-left:.3rem solid var(--tone);
+border-bottom:1px solid var(--edge);padding:.45rem 0 .45rem .7rem}
+.list td,.list td:first-child{display:block;width:100%;border:0;padding:0}.list td:first-child div{display:inline}
+.list td.n{width:auto;text-align:left;color:var(--soft);font-size:.87rem}.list td.void{display:none}
+.list td.n::before{content:attr(data-name) ": "}}
 """
 
 
@@ -54,12 +60,13 @@ class Listed:
 
 def listed(diagnosis: Diagnosis) -> Listed:
     """Return the row of a diagnosis."""
-    d = diagnosis
+    d = for_reading(diagnosis)
     _, word, what = text.headline(d)
     advice = action.advice(d)
     note = text.asides(d)[:1]
     if d.status in {"unusable", "error"}:
         note = [str((d.error or {}).get("message", "")) or "; ".join(c.message for c in d.quality)]
+        note = [note[0].removeprefix(f"{show(d.file)}: ")]
     known = d.status == "diagnosed" and d.confidence is not None and math.isfinite(d.confidence)
     return Listed(
         file=_cut(d.file),
@@ -128,7 +135,7 @@ class Index:
             f"<h1>{parts.safe(say('index.title', count=self.total))}</h1>\n"
             f'<div class="counts soft">{counts}</div>\n'
             + "".join(f"<p>{parts.safe(note)}</p>\n" for note in notes)
-            + f'<table class="list">\n<tr>{head}</tr>\n{rows}\n</table>\n'
+            + f'<table class="list">\n<tr class="head">{head}</tr>\n{rows}\n</table>\n'
             + f'<p class="soft">{parts.safe(say("index.order"))}</p>'
         )
         page = parts.page(say("index.title", count=self.total), [body], language=language(), css=_CSS)
@@ -136,12 +143,16 @@ class Index:
 
 
 def _row(row: Listed, link: str) -> str:
-    name = parts.safe(row.file)
+    name = parts.breakable(row.file)
     name = f'<a href="{parts.safe(link)}">{name}</a>' if link else name
     small = " · ".join(part for part in (row.asset, row.note) if part)
     below = f' <div class="soft">{parts.safe(small)}</div>' if small else ""
     tone, word, what = _TONES.get(row.group, "none"), parts.safe(row.word), parts.safe(row.what)
-    figures = "".join(f'<td class="n">{parts.safe(value or "-")}</td>' for value in (row.confidence, row.severity_word))
+    figures = "".join(
+        f'<td class="n{"" if value else " void"}" data-name="{parts.safe(say(f"index.{key}"))}">'
+        f"{parts.safe(value or '-')}</td>"
+        for key, value in (("confidence", row.confidence), ("severity", row.severity_word))
+    )
     first = f"<td><b>{word}</b> <div>{what}</div></td>"
     return f'<tr class="{tone}">{first}<td>{name}{below}</td>{figures}</tr>'
 

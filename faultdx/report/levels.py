@@ -8,7 +8,7 @@ from faultdx.files import show
 from faultdx.records.record import Record
 from faultdx.report import curves, parts
 from faultdx.report.words import say
-from faultdx.severity import Severity, severity
+from faultdx.severity import LEAST_KW, Severity, severity
 from faultdx.signals.velocity import BAND_HZ, quantity_of, velocity_spectrum
 
 _SPECTRUM_POINTS = 700
@@ -20,7 +20,8 @@ def section(d: Diagnosis) -> str:
     if d.record is None or d.status in {"unusable", "error"}:
         return ""
     found = severity(d.record)
-    note = f"<p>{parts.safe(say('levels.note'))}</p>\n" if found.zone else ""
+    scope = say("levels.nothing", low=BAND_HZ[0], high=BAND_HZ[1], power=LEAST_KW)
+    note = f'<p class="soft">{parts.safe(say("levels.note") if found.zone else scope)}</p>\n'
     return parts.section(say("levels.section"), parts.table(rows(found)) + note + _picture(d.record, found))
 
 
@@ -63,5 +64,11 @@ def _picture(record: Record, found: Severity) -> str:
     many = ""
     if len(record.signal) > curves.MAX_CHANNELS:
         many = say("page.many_channels", shown=curves.MAX_CHANNELS, channels=len(record.signal))
-    picture = curves.draw(lines, x_label=say("pictures.frequency"), y_label=say("levels.axis"), what=say("levels.what"))
+    picture = curves.draw(
+        lines,
+        x_label=say("pictures.frequency"),
+        y_label=say("levels.axis"),
+        what=say("levels.what"),
+        names=record.channels,
+    )
     return parts.figure(picture, say("levels.caption", low=BAND_HZ[0], many=many))

@@ -28,7 +28,7 @@ def escaped(text: str) -> str:
 def from_page(page: str) -> str:
     """Return a page that was made of `report.parts` as Markdown; an address in it stays a link."""
     reader = _Reader()
-    reader.feed(re.sub(r"<svg[^>]*>.*?</svg>", _picture, page, flags=re.DOTALL))
+    reader.feed(re.sub(r"<svg[^>]*>.*?</svg>", _picture, page.replace("<wbr>", ""), flags=re.DOTALL))
     reader.close()
     return "\n\n".join(reader.blocks) + "\n"
 

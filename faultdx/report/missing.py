@@ -29,9 +29,12 @@ def rows(diagnosis: Diagnosis, *, model_info: Mapping[str, Any]) -> list[tuple[s
         for check in d.quality
         if check.name not in {"bearing", "speed"} or check.value == check.value  # of these, NaN says: not stated
     ]
-    out += [_pair(key) for key in _facts(d)]
+    out += [_speed(d) if key == "speed" else _pair(key) for key in _facts(d)]
     if d.status == "unusable":
         return out
+    compared = d.evidence.get("baseline")
+    if isinstance(compared, Mapping) and compared.get("obstacle"):
+        out.append((say("missing.refused", why=compared["obstacle"]), say("missing.refused_do")))
     out += [_pair(key) for key in _doubts(d, model_info)]
     turns = _turns(d)
     if turns is not None and turns < _ENOUGH_TURNS and d.rpm:
@@ -49,6 +52,17 @@ def section(diagnosis: Diagnosis, *, model_info: Mapping[str, Any]) -> str:
 
 def _pair(key: str) -> tuple[str, str]:
     return say(f"missing.{key}"), say(f"missing.{key}_do")
+
+
+def _speed(d: Diagnosis) -> tuple[str, str]:
+    """Return the row of a speed that nobody stated, with what the spectrum suggests."""
+    name, cure = _pair("speed")
+    offer = d.evidence.get("speed")
+    found = offer.get("candidates") if isinstance(offer, Mapping) else None
+    if not found:
+        return name, cure
+    share = min(max(round(100 * found[0]["share"]), 1), 99)
+    return name, f"{cure} {say('missing.speed_suggested', rpm=found[0]['rpm'], share=share)}"
 
 
 def _facts(d: Diagnosis) -> list[str]:

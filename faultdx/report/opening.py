@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from faultdx.diagnosis import Diagnosis
 from faultdx.records.record import Record
-from faultdx.report import action, parts, text
+from faultdx.report import action, parts, text, turning
 from faultdx.report.document import number
 from faultdx.report.recording import drawable
 from faultdx.report.words import say
@@ -68,7 +68,8 @@ def header(d: Diagnosis) -> str:
         ]
     rate_hz = number(d.sampling_rate_hz, digits=12)
     speed = say("page.rpm", rpm=d.rpm) if number(d.rpm) is not None else None
-    rows.append((say("page.speed"), _with_source(r, "rpm", speed)))
+    known = _with_source(r, "rpm", speed) if speed else turning.suggestion(d) if d.evidence.get("speed") else ""
+    rows.append((say("page.speed"), known or say("page.not_known")))
     rate = say("page.hertz", hz=rate_hz) if rate_hz else None
     rows.append((say("page.rate"), _with_source(r, "sampling_rate_hz", rate)))
     if r is not None:
@@ -78,7 +79,7 @@ def header(d: Diagnosis) -> str:
         rows.append((say("page.unit"), _with_source(r, "unit", r.unit or None, missing="page.no_unit")))
         rows += [(say("page.format"), r.format)]
         rows += [(say("page.note"), note) for note in r.notes]
-    return parts.table_section(say("page.recording"), [*rows, (say("page.digest"), d.sha256)])
+    return parts.table_section(say("page.recording"), [*rows, (say("page.digest"), d.sha256)]) + turning.section(d)
 
 
 def _with_source(record: Record | None, key: str, value: str | None, *, missing: str = "page.not_known") -> str:

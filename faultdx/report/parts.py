@@ -7,6 +7,7 @@ Everything from outside (file names, classes, units, warnings, what a model says
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Iterable, Sequence
 
 from faultdx.files import show
@@ -14,6 +15,7 @@ from faultdx.report.words import say
 
 _MAX_TEXT = 600  # characters of one text; a longer one is cut, and says so
 MAX_ROWS = 40  # of a table or a list
+_DIGEST = re.compile(r"\b([0-9a-f]{64})\b")
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 CSS = """
@@ -41,7 +43,11 @@ th{font-weight:400;width:13rem}td.n,th.n{text-align:right;padding-right:0;width:
 .axis{display:flex;justify-content:space-between}
 figure{margin:.4rem 0}figure svg{width:100%;height:auto;stroke-linejoin:round}figcaption{font-size:.87rem}
 svg text{font-family:system-ui,"DejaVu Sans",sans-serif}
-code{font:.87em ui-monospace,"DejaVu Sans Mono",monospace}
+code{font:.87em ui-monospace,"DejaVu Sans Mono",monospace;overflow-wrap:anywhere}
+.wide{overflow-x:auto}.wide th{width:auto;overflow-wrap:normal}
+.wide table:not(.grid) :is(td.n,th.n){width:auto;white-space:nowrap;padding-left:.8rem}
+.wide th[scope=row]{min-width:6.5rem}
+.group th{width:auto;padding-top:.9rem;color:var(--ink);font-weight:700}
 .verdict table{margin-top:.7rem}.verdict tr:last-child>*{border-bottom:0}.verdict th{width:9.5rem}
 .badge{padding:.05rem .5rem;border-radius:.3rem;border:1px solid currentColor}
 .badge.good{color:var(--good)}.badge.monitor{color:var(--doubt)}.badge.alarm,.badge.danger{color:var(--bad)}
@@ -52,7 +58,7 @@ th,.verdict th{width:7rem}td.n,th.n{width:4.2rem}th,td{padding-right:.5rem}.verd
 figure{overflow-x:auto}figure svg{min-width:33rem}}
 .loud{color:var(--bad);font-weight:700}
 @page{size:A4;margin:15mm}
-@media print{body{padding:0;max-width:none;font-size:10.5pt}section,figure,tr{break-inside:avoid}
+@media print{.wide{overflow:visible}body{padding:0;max-width:none;font-size:10.5pt}section,figure,tr{break-inside:avoid}
 h2{break-after:avoid}*{print-color-adjust:exact;-webkit-print-color-adjust:exact}}
 """
 
@@ -60,6 +66,11 @@ h2{break-after:avoid}*{print-color-adjust:exact;-webkit-print-color-adjust:exact
 def safe(value: object) -> str:
     """Return anything from outside as HTML text or attribute value: one line, printable, bounded, escaped."""
     return html.escape(shown(value), quote=True)
+
+
+def breakable(value: object) -> str:
+    """Return a name as `safe` does, with places where a line may break: after its separators."""
+    return "<wbr>".join(safe(part) for part in re.split(r"(?<=[/\\_\-.:])(?=[^/\\_\-.:])", shown(value)))
 
 
 def shown(value: object) -> str:
@@ -102,6 +113,23 @@ def table(rows: Sequence[tuple[str, str]]) -> str:
     if len(known) > MAX_ROWS:
         shown.append(f"<tr><th></th><td>{html.escape(say('page.more', count=len(known) - MAX_ROWS))}</td></tr>")
     return "<table>\n" + "\n".join(shown) + "\n</table>" if shown else ""
+
+
+def grouped(groups: Sequence[tuple[str, Sequence[tuple[str, str]]]]) -> str:
+    """Return rows (name, value) in groups, each under its heading, as one table; all still to be escaped.
+
+    Digests are set in letters of one width. A group without a row is left out; a row without a value, too.
+    """
+    lines = []
+    for title, rows in groups:
+        known = [(name, value) for name, value in rows if value]
+        lines += [f'<tr class="group"><th colspan="2">{safe(title)}</th></tr>'] if known else []
+        for name, value in known[:MAX_ROWS]:
+            said = _DIGEST.sub(r"<code>\1</code>", safe(value))
+            lines.append(f'<tr><th scope="row">{safe(name)}</th><td>{said}</td></tr>')
+        if len(known) > MAX_ROWS:
+            lines.append(f"<tr><th></th><td>{html.escape(say('page.more', count=len(known) - MAX_ROWS))}</td></tr>")
+    return '<table class="grouped">\n' + "\n".join(lines) + "\n</table>" if lines else ""
 
 
 def table_section(title: str, rows: Sequence[tuple[str, str]]) -> str:

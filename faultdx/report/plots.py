@@ -77,7 +77,7 @@ def table(header: Sequence[str], rows: Sequence[Sequence[object]], *, numbers_fr
     )
 
 
-def page(title: str, sections: Sequence[str], *, lead: str = "") -> str:
+def page(title: str, sections: Sequence[str], *, lead: str = "", language: str = "en") -> str:
     """Return a whole HTML page that needs nothing else, prints on A4 and reads on a phone.
 
     title, lead : plain text, escaped here; sections : trusted markup, in order, empty ones left out
@@ -86,7 +86,7 @@ def page(title: str, sections: Sequence[str], *, lead: str = "") -> str:
     """
     said = f'<p class="lead">{text(lead)}</p>\n' if lead else ""
     return (
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'<!DOCTYPE html>\n<html lang="{text(language)}">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>{text(title)}</title>\n<style>{_BASE_CSS}{_EXTRA_CSS}</style>\n</head>\n<body>\n"

@@ -7,7 +7,7 @@ import numpy as np
 from faultdx.diagnosis import Diagnosis
 from faultdx.errors import RecordError
 from faultdx.records.record import Record
-from faultdx.report import curves, parts
+from faultdx.report import curves, parts, turning
 from faultdx.report.words import say
 from faultdx.signals.spectra import level
 
@@ -33,25 +33,32 @@ def signal_sections(d: Diagnosis) -> list[str]:
         return [parts.section(say("page.signal"), _not_drawn(why_not))]
     rate_hz, unit = float(r.sampling_rate_hz), r.unit
     resolution_hz = max(1.0, rate_hz / r.signal.shape[1])
-    shaft = say("page.shaft") if r.rpm else ""
+    shaft = say("page.shaft") if turning.shaft_hz(d)[0] > 0 else ""
     many, long = "", ""
     if len(r.signal) > curves.MAX_CHANNELS:
         many = say("page.many_channels", shown=curves.MAX_CHANNELS, channels=len(r.signal))
     if r.signal.shape[1] > curves.SPECTRUM_SAMPLES:
         long = say("page.long", seconds=curves.SPECTRUM_SAMPLES / rate_hz)
     try:
-        waveform = curves.waveform(r.signal, sampling_rate_hz=rate_hz, unit=unit)
+        waveform = curves.waveform(r.signal, sampling_rate_hz=rate_hz, unit=unit, names=r.channels)
         caption = say("page.waveform_caption", unit=unit or say("page.raw_units"), many=many)
         sections = [
-            parts.section(say("page.waveform"), parts.figure(waveform, caption) + _levels(r)),
+            parts.section(say("page.waveform"), parts.figure(waveform, caption) + turning.moment(d) + _levels(r)),
         ]
         if (r.signal == r.signal[:, :1]).all():
             return [*sections, parts.section(say("page.spectrum"), f"<p>{parts.safe(say('page.flat'))}</p>")]
-        spectrum = curves.spectrum(r.signal, sampling_rate_hz=rate_hz, unit=unit, resolution_hz=resolution_hz)
-        envelope = curves.envelope_spectrum(r.signal, sampling_rate_hz=rate_hz, unit=unit, rpm=r.rpm)
+        spectrum = curves.spectrum(
+            r.signal, sampling_rate_hz=rate_hz, unit=unit, resolution_hz=resolution_hz, names=r.channels
+        )
+        slow = turning.harmonics(d)
+        shaft_rpm = 60.0 * turning.shaft_hz(d)[0] or None
+        envelope = curves.envelope_spectrum(
+            r.signal, sampling_rate_hz=rate_hz, unit=unit, rpm=shaft_rpm, names=r.channels
+        )
     except RecordError as error:
         return [parts.section(say("page.signal"), _not_drawn(error))]
     pictures = parts.figure(spectrum, say("page.spectrum_caption", resolution=resolution_hz, many=many))
+    pictures += slow
     pictures += parts.figure(envelope, say("page.envelope_caption", shaft=shaft, many=many, long=long))
     return [*sections, parts.section(say("page.spectrum"), pictures)]
 
@@ -69,13 +76,13 @@ def _levels(record: Record) -> str:
         said = say("page.level_value", rms=found.rms, peak=found.peak, unit=unit)
         if found.rms > 0:
             k = found.kurtosis
-            kind = "low" if k < 2.5 else "noise" if k < 3.5 else "moderate" if k <= 6 else "strong"
+            kind = "low" if k < 3 else "moderate" if k <= 6 else "strong"
             strength = say(f"page.kurtosis_{kind}")
             said += say("page.level_shape", crest=found.crest_factor, kurtosis=k, strength=strength)
         else:
             said += say("page.level_flat")
         rows.append((say("page.level", channel=name), said))
-    return parts.table(rows)
+    return parts.table(rows) + f'<p class="soft">{parts.safe(say("page.kurtosis_words"))}</p>\n'
 
 
 def quality(d: Diagnosis) -> str:

@@ -75,6 +75,9 @@ def place(diagnosis: Diagnosis) -> str:
 
 def beside(diagnosis: Diagnosis) -> str:
     """Return how the spectrum goes with the network's verdict, as the end of a line; "" where it was not asked."""
+    if (by := (diagnosis.evidence.get("agreement") or {}).get("named_by")) in {"spectrum", "baseline"}:
+        votes = max(diagnosis.probabilities, key=lambda name: diagnosis.probabilities[name])
+        return say(f"agreement.line_{by}", votes=show(votes))
     word = (diagnosis.evidence.get("witness") or {}).get("with_the_network")
     return say(f"spectrum.{word}") if word in {"agree", "silent", "disagree"} else ""
 
@@ -142,6 +145,15 @@ def _short(value: Any, digits: int = 3) -> str:
 def _geometry(bearing: Mapping[str, Any]) -> str:
     try:
         orders = bearing["orders"]
+        if bearing.get("declared"):
+            return say(
+                "spectrum.geometry_declared",
+                elements=bearing["elements"],
+                outer=orders["bpfo"],
+                inner=orders["bpfi"],
+                element=orders["2bsf"],
+                cage=orders["ftf"],
+            )
         return say(
             "spectrum.geometry",
             name=bearing["name"],

@@ -84,6 +84,8 @@ def headline(diagnosis: Diagnosis) -> tuple[str, str, str]:
     what = "_bearing" if d.status == "undecided" and by_spectrum(d) else "_what"
     if what == "_bearing" and spectral.of_gears(d):
         return tone, say("finding.undecided"), say("gears.undecided")
+    if _held_back(d):
+        return tone, say("finding.undecided"), say("finding.undecided_held")
     if d.status in {"undecided", "unfamiliar", "unusable", "error"}:
         return tone, say(f"finding.{d.status}"), say(f"finding.{d.status}{what}")
     return tone, show(d.status), say("finding.other_what")
@@ -212,7 +214,8 @@ def sentence(diagnosis: Diagnosis) -> str:
     if d.status == "undecided":
         if best:
             nearest = say("finding.nearest_votes", name=best[0], share=percent(best[1]), votes=_votes(d))
-        why = say("finding.why_undecided", nearest=nearest)
+        held = _held_back(d)
+        why = say("finding.why_held", why=held) if held else say("finding.why_undecided", nearest=nearest)
     elif d.status == "unfamiliar":
         nearest = f" ({best[0]}, {percent(best[1])})" if best else ""
         what = _unlike(d)
@@ -224,11 +227,21 @@ def sentence(diagnosis: Diagnosis) -> str:
     return say("finding.sentence", why=why)
 
 
+def _held_back(d: Diagnosis) -> str:
+    """Return why an all-clear of the network is none, in the words of its warning; "" where none was held back."""
+    held = [warning for warning in d.warnings if warning.startswith("it looks ")]
+    return show(held[0]) if held and d.status == "undecided" and d.verdict is None else ""
+
+
 def _finding(d: Diagnosis) -> str:
     _, _, what = headline(d)
     weighed = (d.evidence.get("agreement") or {}).get("calibrated")
     sure = say(f"finding.sure{'_calibrated' * bool(weighed)}", confidence=percent(d.confidence), votes=_votes(d))
     kind = "unknown" if d.fault is None else "fault" if d.fault else "healthy"
+    if (by := (d.evidence.get("agreement") or {}).get("named_by")) in ("spectrum", "baseline"):
+        best = _best(d)
+        votes = best[0] if best else ""
+        return say(f"agreement.found_{by}", what=what, votes=votes, confidence=percent(d.confidence))
     return say(f"finding.found_{kind}", what=what, sure=sure)
 
 
@@ -252,7 +265,9 @@ def familiarity_rows(diagnosis: Diagnosis, *, model_info: Mapping[str, Any]) -> 
         share, records = conformal.get("coverage"), conformal.get("records")
         basis, covers = "", ""
         if records:
-            basis = say("finding.conformal_basis", records=records, holds_for=conformal.get("holds_for"))
+            by = f"conformal_by_{conformal['unit']}" if conformal.get("unit") in {"specimen", "recording"} else ""
+            said = say(f"finding.{by}", count=conformal.get("units")) if by else say("finding.conformal_by_record")
+            basis = say("finding.conformal_basis", records=records, by=said, holds_for=conformal.get("holds_for"))
         if share:
             covers = say("finding.conformal_covers", share=percent(share), basis=show(basis))
         rows.append((say("finding.conformal"), _names(names) + covers))

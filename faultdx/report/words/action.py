@@ -24,7 +24,8 @@ WORDS = {
     "no_machine": "the machine was not assessed",
     "no_zone": "no vibration zone ({why})",
     "no_zone_at_all": "no vibration zone was asked for (it takes a declared unit and the class of the machine)",
-    "no_baseline": "no baseline of this machine",
+    "no_baseline": "no baseline of this machine was given",
+    "baseline_refused": "the baseline was refused: {why}",
     "next_step": "Next step",
     "by_when": "By when",
     "second_best": "Second best",
@@ -40,6 +41,11 @@ WORDS = {
     "witness_spectrum": "one was asked: the spectrum (with a model the network is heard, too)",
     "do_error": "Put right what the message says of the file, and diagnose it again.",
     "when_error": "Before the next round: until then nothing is known of this machine.",
+    "do_no_speed": (
+        "State the shaft's speed with --rpm or in a records table, and diagnose this recording again; what the "
+        "spectrum suggests stands below. Without a speed no line can be tied to the bearing."
+    ),
+    "when_no_speed": "Now: the recording may be fit; until then nothing is known of this machine.",
     "do_unusable": (
         "Put right what the message says (see: {missing}): state what is missing, or record again at the same point."
     ),

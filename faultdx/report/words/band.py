@@ -11,7 +11,10 @@ WORDS = {
         "The kurtogram did not choose it: a single knock is more impulsive than any bearing. Where the two agree, the "
         "impacts that the bearing's lines come from are the impacts that stand out."
     ),
-    "whole": "The envelope spectrum above is that of the whole band: no bearing was named to choose one by.",
+    "whole": (
+        "The envelope spectrum above is that of the whole band: it takes a bearing and a speed to choose one by their "
+        "lines."
+    ),
     "picture": "kurtogram: how impulsive each band is",
     "rows": "bands in a row",
     "caption": "Kurtogram: each row cuts the spectrum in more bands; the darker a band, the more impulsive it is.",

@@ -7,7 +7,7 @@ WORDS = {
     "fault": "changed beyond its own limits",
     "unchanged_word": "unchanged",
     "unchanged": "no change against its healthy recordings, which is no all-clear",
-    "not_compared": "Not compared: {why}.",
+    "not_compared": "The baseline was refused, and nothing was compared with it: {why}.",
     "finding_fault": (
         "The machine is not as in its healthy recordings. {said}. What is damaged, if anything, a baseline does not "
         "say."
@@ -56,7 +56,7 @@ WORDS = {
     "lines": "lines of the {place}",
     "band": "{low:.0f}-{high:.0f} Hz",
     "in_channel": "{what}, {channel}",
-    "more": "and {count} more figures, nearer to the usual than these",
+    "more": "and {count:|more figure|more figures}, nearer to the usual than these",
     "axis": "level (dB)",
     "what": "levels in bands against the limits of the healthy recordings",
     "caption": (

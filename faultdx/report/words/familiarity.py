@@ -22,8 +22,8 @@ WORDS = {
     "foreign_path": "Another rig: {path}; {unread} recordings could not be read.",
     "no_sets": "Conformal sets: none ({why}).",
     "sets": (
-        "Conformal sets: {covered} % of {count} records have their true class in their set; {stated:.0f} % is stated, "
-        "for {holds_for}. Mean size {size:.2f} ({sizes}). Refused and unfamiliar records have no set."
+        "Conformal sets: the true class is in the set of {covered} % of {count:|record|records}; {stated:.0f} % is "
+        "stated, for {holds_for}. Mean size {size:.2f} ({sizes}). Refused and unfamiliar records have no set."
     ),
     "size": "{n} of size {size}",
     "line_clean": "familiarity: {flagged} % of {count} records flagged (false alarms)",

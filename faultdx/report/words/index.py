@@ -1,7 +1,7 @@
 """The list of the reports of a run."""
 
 WORDS = {
-    "title": "{count} recordings, worst first",
+    "title": "{count:|recording|recordings}, worst first",
     "severe": "vibration beyond a limit",
     "fault": "fault",
     "undecided": "undecided",
@@ -14,7 +14,10 @@ WORDS = {
     "confidence": "confidence",
     "severity": "severity",
     "cut": "The worst {shown} of {total} are listed. The others have their reports beside this page; --csv lists all.",
-    "passed_over": "{count} recordings that the history had already were passed over and are not listed.",
+    "passed_over": (
+        "{count:|recording that the history had already was|recordings that the history had already were} passed over "
+        "and not listed."
+    ),
     "order": (
         "Order: vibration beyond a limit, fault, undecided, unfamiliar, unusable, not read, open (no evidence, or not "
         "declared whether a fault), no fault found; within each by severity, then by confidence, then as they came. "

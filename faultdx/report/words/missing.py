@@ -10,6 +10,7 @@ WORDS = {
         "State it with --rpm or in a records table; measure it with a tachometer, a stroboscope or from the drive. "
         "Without it no line can be tied to a bearing, a gear or the shaft."
     ),
+    "speed_suggested": "The spectrum suggests {rpm:.5g} rpm, {share} % certain.",
     "unit": "the unit of the samples",
     "unit_do": (
         "State it with --unit, and the sensor's sensitivity with --scale. Without it there is no velocity, no zone, "
@@ -23,6 +24,11 @@ WORDS = {
     ),
     "asset": "the name of the machine",
     "asset_do": "State it with --asset or in a records table, and keep a --history: then the page shows the trend.",
+    "refused": "a baseline that fits this recording: {why}",
+    "refused_do": (
+        "Make a baseline (faultdx baseline) of healthy recordings of this machine, at this point, in this unit and at "
+        "this speed, or state the speed if it is missing."
+    ),
     "limits": "limits for the level",
     "limits_do": (
         "The class of the machine and a declared unit give a vibration zone; a few records from its healthy days give "

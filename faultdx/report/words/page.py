@@ -12,7 +12,6 @@ WORDS = {
     "quality": "Quality checks and warnings",
     "familiarity": "Likeness to the training records",
     "limits": "What this report does not say",
-    "provenance": "Provenance",
     "title": "{word}: {file}",
     "confidence": "confidence of the network",
     "votes": "of the segments agree",
@@ -30,14 +29,14 @@ WORDS = {
     "not_known": "not known",
     "from": "{value} (from {source})",
     "duration": "duration",
-    "seconds": "{seconds:.4g} s ({samples} samples)",
+    "seconds": "{seconds:.4g} s ({samples:|sample|samples})",
     "unit": "unit",
     "no_unit": "not declared: raw units",
     "raw_units": "raw units",
     "format": "format",
     "note": "note",
     "digest": "SHA-256 of the file",
-    "other_classes": "{count} other classes",
+    "other_classes": "{count:|other class|other classes}",
     "verdict": "verdict",
     "healthy": "healthy",
     "of": "{votes} of {segments}",
@@ -57,48 +56,36 @@ WORDS = {
     "long": "; the first {seconds:.0f} s",
     "shaft": "; dashed: 1, 2 and 3 times the shaft rate",
     "waveform_caption": "As read, before any resampling, in {unit}{many}.",
-    "spectrum_caption": "Averaged amplitude spectrum, mean removed, {resolution:.3g} Hz a line{many}.",
+    "spectrum_caption": (
+        "Averaged amplitude spectrum, peak amplitudes (a sine of RMS 1 reads 1.41), mean removed, {resolution:.3g} Hz "
+        "a line{many}."
+    ),
     "envelope_caption": "Squared envelope spectrum of the whole band: how often impacts recur{shaft}{many}{long}.",
     "bearing_caption": (
         "Envelope spectrum over orders, {band}, as depth of modulation; grey: the floor; thin dots: multiples of the "
         "shaft's rate. Lanes above: where the lines of outer race (BPFO), inner race (BPFI), rolling element (2BSF) "
-        "and "
-        "cage (FTF) and their multiples stand, {where}, as wide as was searched (±{tolerance:.2g} %); ticks beside "
-        "them: "
-        "sidebands, the inner race's at the shaft's rate, the rolling element's at the cage's. In colour, and dashed "
-        "in "
-        "the spectrum: the place that is named."
+        "and cage (FTF) and their multiples are due, as wide as was searched (±{tolerance:.2g} %); ticks beside them: "
+        "the first two sidebands, the inner race's at the shaft's rate, the rolling element's at the cage's."
     ),
-    "where_found": "at the lines found",
-    "where_expected": "where lines would be",
+    "bearing_named": (
+        "In colour: the place that is named, in the spectrum its bands, the lines found (dashed, numbered) and their "
+        "sidebands (dotted). The score counts the first sidebands, not the second."
+    ),
     "level": "level, {channel}",
     "level_value": "RMS {rms:.4g}, peak {peak:.4g} ({unit})",
-    "level_shape": "; crest factor {crest:.3g}; kurtosis {kurtosis:.3g} ({strength}; noise has 3)",
+    "level_shape": "; crest factor {crest:.3g}; kurtosis {kurtosis:.3g} ({strength})",
+    "kurtosis_words": (
+        "Kurtosis: a sine has 1.5, noise 3. Below 3 is called low, 3 to 6 moderate, above 6 strong: words for "
+        "screening, not limits of a standard."
+    ),
     "level_flat": "; the signal is flat",
     "kurtosis_low": "low",
-    "kurtosis_noise": "as noise",
     "kurtosis_moderate": "moderate",
     "kurtosis_strong": "strong",
     "refused": "Refused: {message}",
     "warning": "Warning: {message}",
     "not_checked": "Not checked.",
     "no_check": "No check fired, and there are no warnings.",
-    "test_score": "test score, {condition}",
-    "test_score_value": "{segment_accuracy} of {segments} segments, {record_accuracy} of {records} records",
-    "model": "model",
-    "model_version": "model version",
-    "model_digest": "model digest",
-    "trained_on": "trained on",
-    "classes": "classes",
-    "classes_value": "{count}, of which healthy: {healthy}",
-    "none": "none",
-    "split": "split of its scores",
-    "split_note": "note on the split",
-    "more_notes": "and {count} more notes",
-    "leaks": "The model was scored on a leaking split.",
-    "temperature": "temperature",
-    "no_temperature": "none: not calibrated",
-    "version": "faultdx version",
     "picture": "Picture",
     "more": "and {count} more",
     "characters": "({count} characters)",

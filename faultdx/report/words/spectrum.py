@@ -46,6 +46,10 @@ WORDS = {
     "with_disagree": "they disagree",
     "with_silent": "the spectrum adds nothing",
     "with_alone": "the network has no verdict: the spectrum speaks alone",
+    "geometry_declared": (
+        "declared orders: outer race {outer:.4g}, inner race {inner:.4g}, element {element:.4g} (twice its spin), cage "
+        "{cage:.4g} times the shaft's rate; {elements} elements by their sum"
+    ),
     "geometry": (
         "{name}: {elements} elements of {diameter:.5g} on {pitch:.5g}; outer race {outer:.4g}, inner race "
         "{inner:.4g}, element {element:.4g}, cage {cage:.4g} times the shaft's rate"

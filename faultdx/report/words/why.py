@@ -2,10 +2,13 @@
 
 WORDS = {
     "title": "What the network looked at",
-    "about": "About the class {about}, log-odds {odds:+.2f} on {segments} segments taken evenly over the record.",
+    "about": (
+        "About the class {about}, log-odds {odds:+.2f} on {segments:|segment|segments} taken evenly over the record."
+    ),
     "about_one": "About the class {about}, log-odds {odds:+.2f} on the record's single segment.",
     "about_open": (
-        "There is no verdict: about {about}, the most probable class, log-odds {odds:+.2f} on {segments} segments."
+        "There is no verdict: about {about}, the most probable class, log-odds {odds:+.2f} on "
+        "{segments:|segment|segments}."
     ),
     "about_nothing": "About the class {about}.",
     # over frequency
@@ -36,12 +39,12 @@ WORDS = {
     "amplitude_axis": "amplitude",
     "time_alt": "one segment's waveform, and the drop of the log-odds when a window of it is replaced by noise",
     "time_found": (
-        "Of {windows} windows in {segments} segments {beyond} matter beyond chance ({share:.0%}; {level}); shown is "
-        "the segment of median log-odds."
+        "Of {windows:|window|windows} in {segments:|segment|segments} {beyond} matter beyond chance ({share:.0%}; "
+        "{level}); shown is the segment of median log-odds."
     ),
     "time_none": (
-        "No window of the {windows} in {segments} segments matters beyond chance: what the network looks at is there "
-        "all the time, not at moments; shown is the segment of median log-odds."
+        "No window of the {windows} in {segments:|segment|segments} matters beyond chance: what the network looks at "
+        "is there all the time, not at moments; shown is the segment of median log-odds."
     ),
     "louder": "they are {db:.1f} dB louder than their segments",
     "quieter": "they are {db:.1f} dB quieter than their segments",
@@ -60,19 +63,19 @@ WORDS = {
     "alpha_axis": "threshold",
     "units_alt": "threshold of each shrinkage unit for this record, over the range of healthy records",
     "units_inside": "Every unit sets its threshold within the range that healthy records have.",
-    "units_outside": ("{count} of {units} units set a threshold outside the range of healthy records: {which}."),
+    "units_outside": "{count} of {units:|unit|units} set a threshold outside the range of healthy records: {which}.",
     "units_few": (
-        "Whether these thresholds are out of the ordinary cannot be told: {records} healthy records are too few for a "
-        "range."
+        "Whether these thresholds are out of the ordinary cannot be told: "
+        "{records:|healthy record is|healthy records are} too few for a range."
     ),
     "units_alone": "What the thresholds are on healthy records is not known: {why}.",
     "units_key": (
         "Threshold: as a share of the unit's mean absolute feature. Dot: this record; bars: 5 to 95 % and median of "
-        "{records} healthy records, as recorded (dark) and with noise added (light)."
+        "{records:|healthy record|healthy records}, as recorded (dark) and with noise added (light)."
     ),
     "units_key_clean": (
         "Threshold: as a share of the unit's mean absolute feature. Dot: this record; bars: 5 to 95 % and median of "
-        "{records} healthy records."
+        "{records:|healthy record|healthy records}."
     ),
     "units_not": (
         "It does not say healthy or faulty: with so many units one outside is common, a new machine or noise moves "

@@ -1,0 +1,98 @@
+"""The page of an evaluation, and its few lines for a terminal."""
+
+WORDS = {
+    "title": "Evaluation of {name}",
+    "runs": " ({count:|run|runs})",
+    "lead": "{segments:|segment|segments} of {records:|record|records}, side {side} of {path}",
+    "too_good": "these figures are too good",
+    "worth": "what these figures are worth",
+    # sections
+    "short": "In short ({name})",
+    "noise": "Under noise",
+    "recall": "Recall by class ({name})",
+    "confusion": "Confusion",
+    "calibration": "Calibration",
+    "coverage": "Accuracy against coverage",
+    "by": "By {column} ({name})",
+    "settings": "How it was measured",
+    # figures
+    "accuracy": "right",
+    "macro_f1": "macro-F1",
+    "false_alarms": "false alarms: healthy called faulty",
+    "missed_faults": "missed faults: faulty called healthy",
+    "in_percent": "{name}, %",
+    "count_segments": "{count:|segment|segments}",
+    "count_records": "{count:|record|records}",
+    "segments": "segments",
+    "records": "records",
+    "segments_right": "segments right, %",
+    "records_right": "records right, %",
+    "right": "right, %",
+    "macro_f1_short": "macro-F1, %",
+    "false_alarms_short": "false alarms, %",
+    "missed_faults_short": "missed faults, %",
+    "ece_short": "ECE, %",
+    "class": "class",
+    "interval": "In brackets the 95 % interval.",
+    "interval_runs": "In brackets the 95 % interval, sd over {count:|run|runs}; values are their means.",
+    "to": "to",
+    # a terminal
+    "line_right": "{segments} % of {count_segments:|segment|segments}, {records} % of "
+    "{count_records:|record|records} right",
+    "line_alarms": "{alarms} % of healthy segments called faulty, {missed} % of faulty called healthy",
+    "line_noise": "segments right, %, over SNR, dB",
+    # pictures
+    "no_noise": "no noise added",
+    "noise_title": "{level} right",
+    "noise_caption": "Share of the {level} that were named right; bars: 95 % intervals.",
+    "many_classes": "{count:|class is|classes are} too many for a matrix here: evaluation.json has it.",
+    "truth": "truth",
+    "confusion_caption": (
+        "{name}: segments, and records in brackets{summed}. A row is what they are, a column what they were called."
+    ),
+    "summed": ", summed over {count:|run|runs}",
+    "perfect": "perfect",
+    "before_temperature": "before the temperature",
+    "after_temperature": "after the temperature",
+    "before": "before",
+    "after": "after",
+    "reliability": "Reliability ({name})",
+    "confidence": "confidence, %",
+    "ece": "ECE",
+    "ece_mass": "ECE, bins of equal mass",
+    "brier": "Brier",
+    "nll": "NLL",
+    "when": "{metric} ({when})",
+    "bins": "Bins of equal width. Temperature {temperature}: {source}.",
+    "units": "Brier: 0 to 2. NLL: nats. All: less is better.",
+    "surest": "Segments right among the surest",
+    "coverage_axis": "coverage, %",
+    "aurc": "Area under the risk-coverage curve (AURC, less is better): {areas}.",
+    "more_groups": "and {count} more, in the CSV",
+    "grades": (
+        "How diagnosable a recording is by classical methods (Smith and Randall 2015): Y1 and Y2 clearly, P1 probably, "
+        "P2 potentially, N1 not."
+    ),
+    # how it was measured
+    "data": "data",
+    "data_digest": "digest of the data",
+    "input": "input",
+    "input_value": "segments of {samples:|sample|samples} at {hz:g} Hz",
+    "healthy": "healthy classes",
+    "none": "none",
+    "noise_row": "noise",
+    "noise_in_file": "in the file",
+    "none_added": "none added",
+    "seed": "seed of noise and resampling",
+    "intervals": "intervals",
+    "intervals_value": (
+        "95 %, bootstrap over {unit}s ({resamples:|resample|resamples}); Wilson's for shares of {unit}s and for shares "
+        "of 0 and 100 %"
+    ),
+    "model": "model {path}",
+    "model_value": "{network}, temperature {temperature:.3f}",
+    "model_seeded": "{network}, seed {seed}, temperature {temperature:.3f}",
+    "network_unnamed": "network not named",
+    "model_digest": "its digest",
+    "version": "faultdx version",
+}
