@@ -6,7 +6,6 @@ one file) are scored on the same segments under the same noise; every figure is 
 
 from __future__ import annotations
 
-import json
 import tomllib
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -20,20 +19,20 @@ from faultdx import __version__, scoring
 from faultdx.dataset import Prepared, open_prepared
 from faultdx.errors import ConfigError, DatasetError, ModelError
 from faultdx.estrangement import SPOILT, examine
-from faultdx.evaluation import calibration_conditions, conditions_of, logits_under
+from faultdx.evaluation import conditions_of, logits_under
 from faultdx.files import show
 from faultdx.inference import Network, model_folder
-from faultdx.intake import read_file
+from faultdx.intake import parse_json, read_file
 from faultdx.journal import Journal
 from faultdx.provenance import Honesty, default_side, honesty, rows_of, seen_in
 from faultdx.recollection import Memory, RememberingModel
 from faultdx.signals.noise import KINDS
 from faultdx.tallies import BY, UNITS, Layout, entry, groups_of, layout_of, score_logits, table_of
-from faultdx.voting import fit_temperature
 
 SCHEMA = "faultdx.evaluation/1"
 SNR_DB = tuple(float(s) for s in range(-10, 11, 2))
-_CALIBRATION_SEED = 1  # added to the seed: the temperature sees other noise than the scores
+# A second temperature, fitted for what is scored, would tell of a confidence that no diagnosis states.
+TEMPERATURE_FROM = "the model's own, of its model.json: the one that diagnose uses"
 
 Progress = Callable[[str, int, int], None]
 
@@ -175,9 +174,8 @@ def _evaluation(
         seed=q.seed,
         progress=_named(progress, "familiarity"),
     )
-    scored, temperatures, source = [], [], ""
+    scored, temperatures = [], [network.temperature for network in networks]
     for i, network in enumerate(networks):
-        t, source = _temperature(network, prepared, noise, q, memory, same_file=told.same_file)
         what = f"scoring: run {i + 1} of {len(runs)}" if len(runs) > 1 else "scoring"
         found = logits_under(
             network, prepared, conditions, seed=q.seed, progress=_named(progress, what),
@@ -185,11 +183,10 @@ def _evaluation(
         )  # fmt: skip
         scored.append(
             [
-                score_logits(z, layout, temperature=t, healthy=healthy, groups=groups)
+                score_logits(z, layout, temperature=network.temperature, healthy=healthy, groups=groups)
                 for z, layout in zip(found, layouts, strict=True)
             ]
         )
-        temperatures.append(t)
     entries = []
     for i, (condition, layout) in enumerate(zip(conditions, layouts, strict=True)):
         mine = [each[i] for each in scored]
@@ -209,7 +206,7 @@ def _evaluation(
         },
         "runs": [_run(*each) for each in zip(runs, networks, temperatures, strict=True)],
         "data": {
-            "path": show(prepared.path),
+            "path": show(Path(prepared.path).name),  # its digest says which; where it lay is nobody's business
             "digest": prepared.digest,
             "side": side,
             "segments": len(rows),
@@ -229,7 +226,7 @@ def _evaluation(
             "resamples": scoring.RESAMPLES,
             "interval": scoring.LEVEL,
             "bins": scoring.BINS,
-            "temperature_from": source,
+            "temperature_from": TEMPERATURE_FROM,
         },
         "conditions": entries,
         "familiarity": known,
@@ -285,25 +282,6 @@ def _check_fit(prepared: Prepared, network: Network) -> None:
         raise DatasetError(f"{show(prepared.path)}: does not fit the model {network.where}: {'; '.join(found)}")
 
 
-def _temperature(
-    network: Network, prepared: Prepared, noise: Sequence[str], q: Question, memory: Memory, *, same_file: bool
-) -> tuple[float, str]:
-    """Return the temperature and where it comes from."""
-    rows = prepared.rows("val")
-    if not same_file:
-        return network.temperature, "the model's own: these are not the data that it was trained on"
-    if not rows.size:
-        return network.temperature, "the model's own: the file has no validation segments"
-    conditions = calibration_conditions(prepared, rows, noise=noise, snr_db=q.snr_db)
-    seed = q.seed + _CALIBRATION_SEED
-    known = memory.logits(network, prepared, seed=seed)
-    z = np.concatenate(logits_under(network, prepared, conditions, seed=seed, known=known))
-    label = np.concatenate([prepared.label[c.rows] for c in conditions])
-    to_model = np.array([network.classes.index(name) for name in prepared.classes])
-    under = "with the noise of the file" if prepared.has_noise else f"clean and under {', '.join(noise) or 'no noise'}"
-    return fit_temperature(z, to_model[label]), f"fitted on the validation segments of the file, {under}"
-
-
 def _doubts(layout: Layout, table: Any, healthy: Any, q: Question) -> list[str]:
     """Return what the intervals and the figures do not show."""
     out = []
@@ -333,8 +311,12 @@ def _inside(network: Network, key: str, name: str) -> str:
 def _run(folder: Path, network: Network, temperature: float) -> dict[str, Any]:
     try:
         path = top_folder(folder) / "run.json"
-        seed = json.loads(read_file(path, limit_bytes=1 << 24, kind=ModelError, cure="train it again"))["seed"]
-    except (ModelError, ValueError, LookupError, TypeError, RecursionError):
+        seed = parse_json(read_file(path, limit_bytes=1 << 24, kind=ModelError, cure="train it again"))["seed"]
+    except ModelError as error:  # a model without its run folder has none; one that cannot be read is another matter
+        if isinstance(error.__cause__, OSError) and not isinstance(error.__cause__, FileNotFoundError):
+            raise
+        seed = None
+    except (ValueError, LookupError, TypeError):
         seed = None
     return {
         "path": show(folder),

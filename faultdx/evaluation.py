@@ -232,17 +232,3 @@ def unbroken(prepared: Prepared, rows: npt.NDArray[np.int64], *, most: int) -> n
     for x, at in zip(prepared.segments(mine), start, strict=True):
         out[:, at : at + prepared.segment] = x
     return out[:, :most]
-
-
-def calibration_conditions(
-    prepared: Prepared, rows: npt.NDArray[np.int64], *, noise: Sequence[str], snr_db: Sequence[float]
-) -> list[Condition]:
-    """Return what a temperature is fitted under: `rows` clean, and once with each kind of noise, the SNRs taking turns.
-
-    One temperature has to serve whatever noise comes, so it is fitted on all of it, at the cost of a few passes.
-    """
-    if prepared.has_noise or not snr_db or not rows.size:
-        return conditions_of(prepared, rows)
-    turns = [rows[i :: len(snr_db)] for i in range(len(snr_db))]
-    noisy = [Condition(t, kind, float(s)) for kind in noise for t, s in zip(turns, snr_db, strict=True) if t.size]
-    return [Condition(rows), *noisy]

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from faultdx.conformal import stated
 from faultdx.dataset import Prepared
 from faultdx.errors import RecordError
 from faultdx.evaluation import unbroken
@@ -31,7 +32,6 @@ Ints = npt.NDArray[np.int64]
 ALARMS = 0.01
 _CONFIDENCE = 0.9  # that the limit is not too low for that, given how few records it is estimated from
 FEWEST = 5  # records; fewer carry no limit
-COVERAGE = 0.9  # of the conformal set
 _BANDS = 24
 _MOST_SEGMENTS = 4000  # of each side, before noise is added; evenly over the records
 _PROJECTED = 64  # of a description with more than 96 columns the directions of largest variance
@@ -106,7 +106,7 @@ def fit(
             "false_alarms_wanted": 2 * ALARMS,
             "rank_supports": _digits(1 / (n + 1)),
         },
-        "conformal": conformal(val, str(prepared.split["method"])),
+        "conformal": conformal(train, val, records, str(prepared.split["method"])),
         "checks": usual_checks(prepared, records),
     }
     for name, view in train.views.items():
@@ -320,25 +320,15 @@ def tolerance_factor(n: int, *, share: float = 1 - ALARMS, confidence: float = _
     return (p + math.sqrt(max(0.0, p * p - a * b))) / a
 
 
-def conformal(val: Described, split: str) -> dict[str, Any]:
-    """Return the limit of split conformal prediction by record, from the validation records without added noise.
-
-    Vovk, Gammerman and Shafer 2005; the score is 1 - p(true class) (Sadinle et al. 2019, "least ambiguous set-valued
-    classifiers"). The quantile of rank ceil((n + 1) 0.9) exists for n >= 9 records.
-    """
+def conformal(train: Described, val: Described, records: dict[str, npt.NDArray[Any]], split: str) -> dict[str, Any]:
+    """Return the `conformal` of model.json, from the validation records without added noise: `faultdx.conformal`."""
     lowest = int(val.copy.min(initial=0))
-    scores = [1 - float(pool(val.probabilities[m])[val.label[m][0]]) for m in _groups(val, val.copy == lowest)]
-    n, rank = len(scores), math.ceil((len(scores) + 1) * COVERAGE)
-    if rank > n:
-        why = f"a set that covers {COVERAGE:.0%} needs 9 validation records or more, and there are {n}"
-        return {"records": n, "why_not": why}
-    unseen = {"specimen": "other specimens", "condition": "other conditions"}
-    return {
-        "coverage": COVERAGE,
-        "records": n,
-        "holds_for": f"{unseen.get(split, 'other seconds of the training recordings')}, no noise added",
-        "least_probability": _digits(1 - sorted(scores)[rank - 1]),
-    }
+    groups = _groups(val, val.copy == lowest)
+    numbers = [int(val.record[m][0]) for m in groups]
+    p = np.array([pool(val.probabilities[m]) for m in groups]).reshape(len(groups), -1)
+    facts = {key: [str(records[key][r]) for r in numbers] for key in ("specimen", "condition")}
+    trained = frozenset(str(records["specimen"][r]) for r in np.unique(train.record))
+    return stated(p, [int(val.label[m][0]) for m in groups], facts, split=split, trained=trained)
 
 
 def _digits(value: float) -> float:

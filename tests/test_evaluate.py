@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 import xml.etree.ElementTree as ET
 from importlib import resources
 from pathlib import Path
@@ -20,17 +21,17 @@ import pytest
 from helpers import FAULTDX, Trained, assert_refused, environment, faultdx, faultdx_here, model_with, validate
 
 from faultdx import evaluation, provenance
-from faultdx.assessment import Question, evaluate, run_folders, training_file
+from faultdx.assessment import Question, evaluate, run_folders
 from faultdx.cli.evaluate import snr_levels
 from faultdx.dataset import open_prepared
 from faultdx.errors import ConfigError, DatasetError
-from faultdx.evaluation import Condition, calibration_conditions, conditions_of, evaluate_side, logits_under
+from faultdx.evaluation import Condition, conditions_of, evaluate_side, logits_under
 from faultdx.inference import Network
 from faultdx.records.cwru import catalogue
 from faultdx.records.grades import grades_of
 from faultdx.report import plots
 from faultdx.report.evaluation import figures, render, summary, to_csv, to_json
-from faultdx.voting import fit_temperature, softmax
+from faultdx.voting import softmax
 
 SHORT = Question(
     noise=("gaussian", "pink"), snr_db=(-4.0, 0.0), seed=3
@@ -121,32 +122,21 @@ def test_the_noise_depends_on_neither_batches_nor_neighbours(trained: Trained, m
     assert (other != part).any()
 
 
-def test_the_temperature_is_fitted_on_the_validation_segments_alone(trained: Trained) -> None:
+def test_the_temperature_is_the_one_that_a_diagnosis_uses(trained: Trained) -> None:
     network = Network.open(trained.run)
     with open_prepared(trained.prepared) as prepared:
-        rows = prepared.rows("val")
-        expected = fit_temperature(network.logits(prepared.segments(rows)), prepared.label[rows])
         test = prepared.rows("test")
         z, label = network.logits(prepared.segments(test)), prepared.label[test]
     document = evaluate(trained.run, question=Question(noise=()))
-    assert document["runs"][0]["temperature"] == pytest.approx(expected, abs=1e-6)
-    assert "fitted on the validation segments" in document["settings"]["temperature_from"]
+    (run,) = document["runs"]
+    assert run["temperature"] == pytest.approx(network.temperature, abs=1e-6) and network.temperature != 1
+    assert run["own_temperature"] == network.temperature
+    assert "diagnose uses" in document["settings"]["temperature_from"]
     segments = document["conditions"][0]["segments"]
-    for name, t in (("before", 1.0), ("after", expected)):
+    for name, t in (("before", 1.0), ("after", network.temperature)):
         nll = -np.log(softmax(z, temperature=t)[np.arange(len(label)), label]).mean()
         assert segments[f"nll_{name}"]["value"] == pytest.approx(nll, rel=1e-4)
     assert segments["nll_before"] != segments["nll_after"]
-
-
-def test_the_temperature_sees_every_kind_and_every_snr(trained: Trained) -> None:
-    with open_prepared(trained.prepared) as prepared:
-        rows = prepared.rows("val")
-        got = calibration_conditions(prepared, rows, noise=("pink", "gaussian"), snr_db=(-8.0, 0.0, 8.0))
-    assert got[0].kind == "" and {(c.kind, c.snr_db) for c in got[1:]} == {
-        (k, s) for k in ("pink", "gaussian") for s in (-8.0, 0.0, 8.0)
-    }
-    for kind in ("pink", "gaussian"):
-        np.testing.assert_array_equal(np.sort(np.concatenate([c.rows for c in got if c.kind == kind])), rows)
 
 
 def test_noise_in_the_file_is_what_is_scored(trained: Trained, tmp_path: Path) -> None:
@@ -357,7 +347,7 @@ def test_what_is_wrong_is_refused_before_anything_is_written(run: Path, unseen: 
     (tmp_path / "full" / "thesis.tex").write_text("", "utf-8")
     refused(5, run, "--out", tmp_path / "full", "--overwrite", words=("is no evaluation",))
     config = (run / "config.toml").read_text("utf-8")
-    dataset = str(training_file(run))
+    dataset = tomllib.loads(config)["train"]["dataset"]
     (run / "config.toml").write_text(config.replace(dataset, str(tmp_path / "gone.h5")), "utf-8")
     refused(2, run, words=("gone.h5", "no such file", "DATA"))
     (run / "config.toml").write_text(config.replace(dataset, str(unseen)), "utf-8")

@@ -27,6 +27,20 @@ def baseline(
     asset: Annotated[
         str | None, typer.Option("--asset", metavar="NAME", help="The machine, where no records table names it.")
     ] = None,
+    from_history: Annotated[
+        Path | None,
+        typer.Option("--from-history", metavar="FILE", help="Read the machine's healthy recordings again: --asset."),
+    ] = None,
+    point: Annotated[
+        str | None, typer.Option("--point", metavar="NAME", help="Of --from-history: the measuring point.")
+    ] = None,
+    since: Annotated[
+        str | None,
+        typer.Option("--since", metavar="TIME", help="Of --from-history: in order from then on, whoever cleared it."),
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option("--until", metavar="TIME", help="Of --from-history: in order until then.")
+    ] = None,
     bearing: options.Bearing = None,
     false_alarms: Annotated[
         float | None,
@@ -50,15 +64,24 @@ def baseline(
 
     Level, bands, kurtosis, crest factor, and with --bearing the bearing's lines, for each speed and load. One recording
     will do; more make the limits the machine's own. What cannot be used is named, and left out (exit 4).
+
+    --from-history takes those that a network cleared, or all in a period that you vouch for, if they are still there.
     """
     from faultdx.baseline_file import baseline_from, save
     from faultdx.errors import ConfigError
     from faultdx.files import check_distinct, check_target, show
     from faultdx.records import Declared, find_records
     from faultdx.records.handles import locate
+    from faultdx.soleness import sole
 
-    if not files and records is None:
-        raise ConfigError("no healthy recordings: name a file, a folder, a glob, or - for standard input")
+    if not files and records is None and from_history is None:
+        raise ConfigError(
+            "no healthy recordings: name a file, a folder, a glob, - for standard input, or --from-history FILE"
+        )
+    if from_history is not None and (files or records is not None or not asset):
+        raise ConfigError("--from-history takes the recordings of one machine: --asset NAME, and no other recordings")
+    if from_history is None and (point or since or until):
+        raise ConfigError("--point, --since and --until are of --from-history FILE")
     if out is None:
         raise ConfigError("--out FILE is missing: where the baseline is to be written, e.g. pump-7.baseline.json")
     if quality is not None:
@@ -80,20 +103,29 @@ def baseline(
         asset=asset,
         bearing=bearing,
     )
-    items = find_records(files or [], table=None if records is None else str(records), flags=declared)
+    chosen: tuple[str, ...] = ()
+    if from_history is not None:
+        from faultdx.vouched import vouched
+
+        known = vouched(from_history, asset=asset or "", point=point, since=since, until=until, flags=declared)
+        items, chosen = list(known.items), known.notes
+    else:
+        items = find_records(files or [], table=None if records is None else str(records), flags=declared)
     if not items:
         raise ConfigError("no healthy recordings found there")
-    check_distinct({"--out": out}, [locate(item.path).file for item in items if item.path != "-"])
-    check_target(out, overwrite=overwrite)
-    found, notes, refused = baseline_from(
-        items, asset=asset or "", false_alarms=false_alarms, quality=quality or "refuse"
-    )
-    for error in refused:
-        console.say(console.error_line(error))
-    if found is None:
-        raise SystemExit(console.UNFIT)
-    save(found, out, overwrite=overwrite)
-    for line in (*_summary(found), *notes):
+    read: list[str | Path] = [locate(item.path).file for item in items if item.path != "-"]
+    check_distinct({"--out": out}, [*read, *([] if from_history is None else [from_history])])
+    with sole(out, note=console.note):
+        check_target(out, overwrite=overwrite)
+        found, notes, refused = baseline_from(
+            items, asset=asset or "", false_alarms=false_alarms, quality=quality or "refuse"
+        )
+        for error in refused:
+            console.say(console.error_line(error))
+        if found is None:
+            raise SystemExit(console.UNFIT)
+        save(found, out, overwrite=overwrite)
+    for line in (*chosen, *_summary(found), *notes):
         console.note(console.one_line(line))
     console.out(show(out))
     if refused:

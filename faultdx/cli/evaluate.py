@@ -86,14 +86,17 @@ def evaluate(
 
     from faultdx.assessment import evaluate as score
     from faultdx.assessment import run_folders, top_folder
+    from faultdx.cli.reports import note_language
     from faultdx.files import write_together
     from faultdx.journal import kept, spare
     from faultdx.report.evaluation import render, summary, to_csv, to_json
+    from faultdx.soleness import sole
 
+    note_language()
     run_folders(run)  # a wrong RUN must not leave a folder behind
     folder = out if out is not None else top_folder(run) / "evaluation"
     spare(folder / _JOURNAL)
-    with _target(folder, overwrite=overwrite), _kept_is_said():
+    with sole(folder, folder=True, note=console.note), _target(folder, overwrite=overwrite), _kept_is_said():
         with kept(folder / _JOURNAL, ["evaluate", threads]) as journal:
             with console.progress() as step:
                 found = score(run, data, question=question, threads=threads, progress=step, journal=journal)

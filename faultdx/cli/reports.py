@@ -3,8 +3,7 @@ of them, worst first."""
 
 from __future__ import annotations
 
-import hashlib
-from collections import Counter
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +17,17 @@ if TYPE_CHECKING:
     from faultdx.report.index import Listed
 
 SUFFIXES = {"html": ".html", "markdown": ".md", "pdf": ".pdf"}
+
+
+def note_language() -> None:
+    """Say so where FAULTDX_LANGUAGE names a language that is not there: texts are then English."""
+    if not os.environ.get("FAULTDX_LANGUAGE"):
+        return
+    from faultdx.report.words import VARIABLE, unknown_language
+
+    wanted = unknown_language()
+    if wanted:
+        console.note(f"{VARIABLE}={console.one_line(wanted)}: there are no texts in that language; they are English")
 
 
 def formats_of(given: Sequence[str] | None) -> tuple[str, ...]:
@@ -58,6 +68,7 @@ class Reports:
         from faultdx.extras import require
         from faultdx.files import check_folder, show
         from faultdx.report.index import Index
+        from faultdx.report.naming import report_names
 
         require(("matplotlib",), what="--report")
         self._browser = ""
@@ -76,7 +87,7 @@ class Reports:
     def take(self, index: int, answer: Answer, outputs: Outputs) -> None:
         """Write the report of an answer, with the trend that the history has of it so far."""
         if answer.page is not None:
-            trend = None if answer.row is None else outputs.trend(answer.row)
+            trend = None if answer.row is None else outputs.trend(answer.row, answer.json or "")
             self.write(index, answer.page, trend=trend, listed=answer.listed)
 
     def write(self, index: int, page: bytes, *, trend: str | None = None, listed: Listed | None = None) -> None:
@@ -151,24 +162,6 @@ def _is_list(path: Path, mark: bytes) -> bool:
             return mark in stream.read(1024)
     except OSError:
         return False
-
-
-def report_names(items: Sequence[Item]) -> list[str]:
-    """Return a file name for each record's report: its own name, made safe, and told apart where two are alike.
-
-    A table may list a file twice, with other channels or variables: these are two records. "index" is taken.
-    """
-    safe = []
-    for item in items:
-        name = "standard-input" if item.path == "-" else Path(item.path).name
-        safe.append("".join(c if c.isascii() and (c.isalnum() or c in "._-") else "_" for c in name)[:120] or "record")
-    count = Counter([*safe, "index", "index"])
-    out = []
-    for item, name in zip(items, safe, strict=True):
-        which = "\0".join((item.path, *item.declared.channels, item.declared.variable or ""))
-        mark = "-" + hashlib.sha256(which.encode("utf-8", "surrogateescape")).hexdigest()[:8] if count[name] > 1 else ""
-        out.append(f"{name}{mark}.html")
-    return out
 
 
 def _write_report(page: bytes, target: Path, *, overwrite: bool) -> None:

@@ -34,6 +34,9 @@ def simulate(
     require(("scipy",) if mat == "5" else (), what="simulate")
     from faultdx.simulation.rig import simulate as run
     from faultdx.simulation.writing import write_rig
+    from faultdx.soleness import sole
 
     records = run(kind, specimens=specimens, first_specimen=first_specimen, seconds=seconds, seed=seed)
-    console.out(str(write_rig(records, out, mat_format=mat, overwrite=overwrite)))
+    with sole(out, folder=True, note=console.note):
+        written = write_rig(records, out, mat_format=mat, overwrite=overwrite)
+    console.out(str(written))

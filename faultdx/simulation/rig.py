@@ -31,6 +31,7 @@ _STRUCTURE = {
 }
 # What the rig's papers say of its bearing; each specimen differs a little, in contact angle and ball diameter.
 _NAMEPLATE = f"{SKF_6205.rolling_elements},{SKF_6205.ball_diameter:g},{SKF_6205.pitch_diameter:g}"
+_TEETH = f"{gearbox.GEARS.pinion_teeth}:{gearbox.GEARS.gear_teeth}"  # the pinion is on the shaft of the stated speed
 # A bearing goes into its housing anew; a gearbox's housing stays bolted down while what is in it changes.
 _LOOSENESS = {"bearing": 1.0, "gearbox": 0.25}
 # The mesh is as loud as the rumble, and then some: a bearing in a gearbox is found later than one in a motor.
@@ -122,7 +123,7 @@ def simulate_one(
             "fault": "none" if label == "healthy" else label,
             "severity": f"{severity:.3f}",
             "load": f"{condition.load:.3f}",
-            **({"bearing": _NAMEPLATE} if kind == "bearing" else {}),
+            **({"bearing": _NAMEPLATE} if kind == "bearing" else {"teeth": _TEETH}),
         },
         notes=("Simulated, not measured.",),
     )
