@@ -2,8 +2,7 @@
 
 The network's votes are counted on the validation records. The spectrum was trained on nothing, so that what it says of
 a training record is as honest as of a new one: it is asked about records of both sides, by bearing and speed, and
-what it says is held against the true class, as the verdict that would be right, and against every other class, as
-verdicts that would be wrong. So wrong verdicts need not have happened to be counted. The test side is not looked at.
+what it says is counted beside the truth. The test side is not looked at.
 """
 
 from __future__ import annotations
@@ -15,12 +14,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from faultdx.agreement import CONFIDENT, KINDS, WORDS, Calibration, Heard, Votes
+from faultdx.agreement import CONFIDENT, OF_OTHERS, OF_PLACE, Calibration, Heard, Said, Votes
 from faultdx.dataset import Prepared
 from faultdx.errors import ConfigError
 from faultdx.evaluation import Classifier, unbroken
 from faultdx.records.record import Record
-from faultdx.testimony import Testimony, agreement, hear, known_bearing
+from faultdx.testimony import Testimony, hear, known_bearing, leaning, place_of
 from faultdx.voting import pool_records
 
 MOST_RECORDS = 48  # that the spectrum is asked about, 0.1 to 0.3 s each
@@ -67,28 +66,31 @@ def fit(
     seconds = "other seconds of the training recordings"
     whole = not np.isin(prepared.record[prepared.rows("val")], prepared.record[prepared.rows("train")]).any()
     holds_for = unseen.get(str(prepared.split["method"]), seconds) if whole else seconds
-    return Calibration(confident, unsure, counted, len(heard), specimens, holds_for).to_dict()
+    new = whole and prepared.split["method"] == "specimen"
+    return Calibration(confident, unsure, new, counted, len(heard), specimens, holds_for).to_dict()
 
 
-def tables(heard: Sequence[Heeded], classes: Sequence[str], healthy: Sequence[str]) -> dict[str, Heard]:
-    """Return what the spectrum says of right and of wrong verdicts, by kind; each specimen weighs one.
+def tables(heard: Sequence[Heeded], classes: Sequence[str], healthy: Sequence[str]) -> Heard:
+    """Return what the spectrum says beside which truth; each specimen weighs one.
 
     heard : (true class, specimen, what the spectrum said) of each record
     """
-    sums = {(kind, right): np.zeros(len(WORDS)) for kind in KINDS for right in (True, False)}
+    sums = {"place": np.zeros(len(OF_PLACE)), "sound": np.zeros(len(OF_OTHERS)), "other": np.zeros(len(OF_OTHERS))}
     by_specimen: Mapping[str, list[Heeded]] = _grouped(heard)
     for mine in by_specimen.values():
-        own = {key: np.zeros(len(WORDS)) for key in sums}
         for truth, _, testimony in mine:
-            for k, name in enumerate(classes):
-                kind = "healthy" if name in healthy else "fault"
-                if k != truth and kind == "healthy" and classes[truth] in healthy:
-                    continue  # one healthy class for another is no wrong all-clear
-                word, _ = agreement(testimony, verdict=name, fault=kind == "fault")
-                own[kind, k == truth][WORDS.index(word)] += 1
-        for key, counts in own.items():
-            sums[key] += counts / max(1.0, counts.sum())
-    return {kind: Heard(tuple(map(float, sums[kind, True])), tuple(map(float, sums[kind, False]))) for kind in KINDS}
+            if testimony.witness is None:
+                continue
+            said, place = Said(*leaning(testimony.witness)), place_of(classes[truth])
+            kind = "sound" if classes[truth] in healthy else "other" if place is None else "place"
+            word = said.strength if kind != "place" else beside(said, place)
+            sums[kind][(OF_PLACE if kind == "place" else OF_OTHERS).index(word)] += 1 / len(mine)
+    return Heard(*(tuple(map(float, sums[kind])) for kind in ("place", "sound", "other")))
+
+
+def beside(said: Said, place: str | None) -> str:
+    """Return which of `OF_PLACE` the spectrum said beside damage of `place`."""
+    return said.strength if said.place in (None, place) else f"{said.strength}_elsewhere"
 
 
 def _grouped(heard: Sequence[Heeded]) -> dict[str, list[Heeded]]:
