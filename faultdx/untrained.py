@@ -27,8 +27,16 @@ from faultdx.severity import severity_evidence
 from faultdx.signals import gears as gear_physics
 from faultdx.signals import witness as physics
 from faultdx.testimony import PLACES, KnownBearing, hear
+from faultdx.universal import limits as learned
 
 CLASSES = ("no_evidence", "damaged", *PLACES, SUSPECTED, "changed", "unchanged")
+
+
+def _by_both(*args: Any, **kwargs: Any) -> physics.Witness:
+    """Ask the physics and the trained network; the latter is imported where there is something to ask."""
+    from faultdx.universal.joint import assess_both
+
+    return assess_both(*args, **kwargs)
 
 
 class Untrained:
@@ -44,6 +52,8 @@ class Untrained:
     def __init__(self, bearing: KnownBearing | None = None, *, baseline: Baseline | None = None) -> None:
         self.bearing, self.hears, self.baseline = bearing, True, baseline
         limits = {k: getattr(physics, k) for k in ("LOCATED", "DAMAGED", "CAGE_DAMAGED", "MARGIN", "OUTSHONE")}
+        ours = ("SHA256", "LOCATED", "SCORE", "SECOND", "SOUND", "OPPOSED")
+        limits |= {f"LEARNED_{k}": getattr(learned, k) for k in ours}
         limits |= {k: getattr(gear_physics, k) for k in ("FM4_LIMIT", "REPEATS")}
         known = None if bearing is None else bearing.to_dict()
         asked: dict[str, Any] = {"name": NAME, "limits": limits, "bearing": known}
@@ -93,10 +103,12 @@ class Untrained:
             found = Diagnosis(record.path, record.sha256, "diagnosed", quality=checks, warnings=record.notes, **facts)
             found = with_baseline(gears_alone(found, record), record, self.baseline)
             return replace(found, elapsed_s=time.perf_counter() - began)
-        heard = None if refused else hear(record, self.bearing, checks=checks)
+        heard = None if refused else hear(record, self.bearing, checks=checks, assess=_by_both)
         if heard is None or heard.witness is None:
             obstacle = None if heard is None else heard.obstacle
             notes = record.notes
+            if heard is not None and heard.offer:
+                facts["evidence"] |= {"speed": heard.offer}
             if self.baseline is not None and not refused:
                 if obstacle is not None and (self.bearing is not None or record.details.get("bearing")):
                     notes = (*notes, f"the bearing was not looked at: {obstacle.message}")

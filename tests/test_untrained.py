@@ -198,16 +198,16 @@ def test_an_all_clear_that_the_spectrum_contradicts_is_none(rig: dict[str, Recor
     model = load_model(trained.run, bearing=known_bearing(SKF_6205))
     record = rig["inner_race"]
     clear = Diagnosis(record.path, record.sha256, "diagnosed", verdict="healthy", fault=False, confidence=0.9)
-    found = model._heard(clear, record, insists=False)
+    found = model._heard(clear, record, 0.5)
     assert (found.status, found.verdict, found.fault) == ("undecided", None, True)
     assert any("inner race" in warning for warning in found.warnings)
     assert (
         headline(found)[:2] == ("bad", "fault") and "inner race" in one_line(found) and "inner race" in sentence(found)
     )
-    insisted = model._heard(clear, record, insists=True)
+    insisted = model._heard(clear, record, 0.0)
     assert insisted.verdict == "healthy" and insisted.evidence["witness"]["with_the_network"] == "disagree"
     fault = replace(clear, verdict="outer_race", fault=True)
-    kept = model._heard(fault, record, insists=False)
+    kept = model._heard(fault, record, 0.5)
     assert kept.verdict == "outer_race" and kept.fault is True  # a fault is never taken away
     assert any("network says outer_race" in warning for warning in kept.warnings)
 
@@ -218,11 +218,11 @@ def test_where_the_network_has_no_verdict_damage_that_the_spectrum_shows_is_a_fa
     model = load_model(trained.run, bearing=known_bearing(SKF_6205))
     for status in ("undecided", "unfamiliar"):
         silent = Diagnosis("x", "", status, confidence=0.4, probabilities={"healthy": 0.4, "ball": 0.3}, segments=3)
-        found = model._heard(silent, rig["outer_race"], insists=False)
+        found = model._heard(silent, rig["outer_race"], 0.5)
         assert (found.status, found.verdict, found.fault) == (status, None, True)
         assert reached(found, {"fault"}) and "outer race" in one_line(found)
         assert found.evidence["witness"]["with_the_network"] == "alone"
-        unheard = model._heard(silent, rig["healthy"], insists=False)
+        unheard = model._heard(silent, rig["healthy"], 0.5)
         assert unheard.fault is None and unheard.evidence["witness"]["with_the_network"] == "silent"
 
 

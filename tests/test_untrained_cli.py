@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from helpers import TRAINER, Ran, Trained, faultdx
 
+from faultdx.untrained import CLASSES
+
 SKF_6205 = "9,0.3126,1.537"
 
 
@@ -52,6 +54,19 @@ def test_a_folder_is_diagnosed_without_a_model(spool: Path) -> None:
 def test_the_same_bytes_with_two_processes(spool: Path) -> None:
     words = ("diagnose", spool, "--bearing", SKF_6205, "--json")
     assert without_time(faultdx(*words)) == without_time(faultdx(*words, "--jobs", "2"))
+
+
+def test_each_word_of_the_spectrum_is_one_to_fail_on(spool: Path) -> None:
+    asked = ("--bearing", SKF_6205, "--json", "--fail-on")
+    found = {
+        name: faultdx("diagnose", of(spool, name), *asked, "never").objects[0] for name in ("outer_race", "healthy")
+    }
+    sick, well = str(found["outer_race"]["verdict"]), str(found["healthy"]["verdict"])
+    assert (sick, well) == ("outer_race", "no_evidence")
+    for name, words in (("outer_race", (sick, "fault")), ("healthy", (well,))):
+        for word in (*CLASSES, "fault", "undecided", "unfamiliar", "never"):
+            code = faultdx("diagnose", of(spool, name), *asked, word).code
+            assert code == (3 if word in words else 0), (name, word)
 
 
 @pytest.mark.parametrize(
