@@ -1,6 +1,6 @@
 """CWRU, 10 classes, the last 20 % of each record never trained on: accuracy as recorded and under noise, CPU time.
 
-    python benchmarks/cwru_time.py [--data FOLDER] [--seeds 3] [--networks drsn-wide,drsn-cw] [--set key=value ...]
+    python benchmarks/cwru_time.py [--data FOLDER] [--seeds 3] [--networks drsn-fused,drsn-wide] [--set key=value ...]
 
 Runs the command line itself (prepare, train) with one thread in a scratch folder, then scores each model on the test
 part with `faultdx.evaluation`, the noise drawn from a seed that the training never used. Prints a Markdown table.
@@ -46,8 +46,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=DATA / "cwru")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--snr", type=float, nargs="+", default=[-8.0, -4.0, 0.0])
-    parser.add_argument("--networks", default="drsn-wide,drsn-cw,drsn-cs")
+    parser.add_argument("--snr", type=float, nargs="+", default=[-10.0, -8.0, -4.0, 0.0])
+    parser.add_argument("--networks", default="drsn-fused,drsn-wide,drsn-cw")
     parser.add_argument("--set", dest="settings", action="append", default=[])
     given = parser.parse_args()
     if not given.data.is_dir():

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from faultdx.augmentation import equalised, rates, stretched
 from faultdx.config import TrainConfig
 from faultdx.dataset import Prepared
 from faultdx.errors import ConfigError, DatasetError
@@ -19,7 +20,7 @@ from faultdx.signals.noise import pink_gain
 
 
 class Sampler:
-    """Draws training batches: crops or segments, balanced or not, with fresh noise."""
+    """Draws training batches: crops or segments, balanced or not, changed in speed, path and noise afresh."""
 
     def __init__(self, prepared: Prepared, config: TrainConfig, device: torch.device) -> None:
         self.config, self.length, self.device = config, prepared.segment, device
@@ -35,7 +36,7 @@ class Sampler:
             )
         lengths = torch.tensor([s.shape[1] for s in signals])
         self.flat = torch.from_numpy(np.concatenate(signals, axis=1)).to(device)  # (channels, samples of all)
-        self.offset = torch.cumsum(lengths, 0) - lengths
+        self.offset, self.lengths = torch.cumsum(lengths, 0) - lengths, lengths
         self.room = lengths - self.length + 1  # number of places where a crop can start
         self.label = torch.tensor(labels)
         weight = self.room.double()
@@ -71,6 +72,10 @@ class Sampler:
         stretch, place = self.chosen(step, steps_per_epoch, g)
         index = (self.offset[stretch] + place).unsqueeze(1) + self.window
         x = self.flat[:, index.to(self.device)].transpose(0, 1).contiguous()
+        if self.config.stretch and self.config.crops:
+            self.speed_up(x, stretch, place / self.room[stretch], g)
+        if self.config.equalizer:
+            x = equalised(x, spread_db=self.config.equalizer, g=g)
         if self.config.noise:
             x = self.noisy(x, g)
         if self.config.polarity:
@@ -78,10 +83,19 @@ class Sampler:
             x = x * sign.to(self.device)
         return x, self.label[stretch].to(self.device)
 
+    def speed_up(self, x: Tensor, stretch: Tensor, where: Tensor, g: torch.Generator) -> None:
+        """Put pieces of the same stretches at other speeds into some places of the batch."""
+        rate = rates(len(x), most=self.config.stretch, g=g)
+        mine = (rate != 1).nonzero().squeeze(1)
+        begin, length = self.offset[stretch[mine]], self.lengths[stretch[mine]]
+        x[mine.to(self.device)] = stretched(
+            self.flat, begin, begin + length, rate[mine], where[mine], length=self.length
+        )
+
     def noisy(self, x: Tensor, g: torch.Generator) -> Tensor:
         """Add noise of a random kind at a random SNR to each segment of (B, channels, samples)."""
         n, (low, high) = len(x), self.config.snr
-        snr_db = low + (high - low) * torch.rand(n, 1, 1, generator=g)
+        snr_db = low + (high - low) * torch.rand(n, 1, 1, generator=g) ** self.config.snr_focus
         kind = torch.randint(0, len(self.config.noise), (n,), generator=g)
         clean = torch.rand(n, generator=g) < self.config.clean_share
         noise = torch.empty(x.shape)
@@ -90,10 +104,11 @@ class Sampler:
             shape = (int(mine.sum()), *x.shape[1:])
             if shape[0]:
                 noise[mine] = draw(shape, name, g, self.gain.cpu())
-        noise = noise - noise.mean(dim=2, keepdim=True)
-        noise = noise / noise.square().mean(dim=2, keepdim=True).sqrt()
+        noise -= noise.mean(dim=2, keepdim=True)
+        noise /= noise.square().mean(dim=2, keepdim=True).sqrt()
         scale = torch.where(clean.view(-1, 1, 1), 0.0, 10.0 ** (-snr_db / 20)).to(self.device)
-        return x + noise.to(self.device) * scale * x.std(dim=2, keepdim=True, correction=0)
+        noise = noise.to(self.device).mul_(scale).mul_(x.std(dim=2, keepdim=True, correction=0))
+        return noise.add_(x)
 
 
 def draw(shape: tuple[int, ...], kind: str, g: torch.Generator, gain: Tensor) -> Tensor:
@@ -103,10 +118,10 @@ def draw(shape: tuple[int, ...], kind: str, g: torch.Generator, gain: Tensor) ->
     if kind == "laplacian":
         # difference of two exponentials by inversion; 1 - u is never 0
         u, v = torch.rand(shape, generator=g), torch.rand(shape, generator=g)
-        return torch.log1p(-u) - torch.log1p(-v)
+        return u.neg_().log1p_().sub_(v.neg_().log1p_())
     if kind == "pink":
         white = torch.fft.rfft(torch.randn(shape, generator=g))
-        pink: Tensor = torch.fft.irfft(white * gain, n=shape[-1])
+        pink: Tensor = torch.fft.irfft(white.mul_(gain), n=shape[-1])
         return pink
     raise ConfigError(f"noise kind {kind!r} is unknown")
 

@@ -97,25 +97,37 @@ class TrainConfig:
     recipe : "default" or "paper"; it sets the fields below that nobody set (see `RECIPES`)
     epochs, batch : an epoch is one pass, and at least `epoch_steps` batches, so that small sets are not starved
     input_kind : "waveform", or "spectrogram": the network of that name in two dimensions, on log-spectrograms
-    noise, snr : kinds drawn fresh for each batch, at an SNR uniform in [low, high] dB; no kinds means none
+    widths, strides : of the network's units, in order, so many as there are; empty means as the network is listed
+    stem : channels, kernel and stride of its first convolution, empty likewise; kernel : of the others, 0 likewise
+    noise, snr : kinds drawn fresh for each batch, at an SNR in [low, high] dB; no kinds means none
+    snr_focus : the SNR is low + (high - low) u ** snr_focus, u uniform in [0, 1]: above 1 the low ones come more often
     clean_share : share of training segments left without added noise
     crops : segments are cut at random places of the training stretches, not on the grid
     polarity : the sign of a segment is drawn at random (a sensor mounted the other way round)
+    stretch : half of the crops are played at a speed drawn from 1 - stretch .. 1 + stretch; needs crops
+    equalizer : half of the segments get a random gain over frequency, of this standard deviation in dB
     average : decay a step of the running average of the weights that is evaluated and exported; 0 means none
     standardize : each segment is brought to mean 0 and standard deviation 1 inside the network
     """
 
-    network: str = "drsn-wide"
+    network: str = "drsn-fused"
     input_kind: str = "waveform"
+    widths: tuple[int, ...] = ()
+    strides: tuple[int, ...] = ()
+    stem: tuple[int, ...] = ()
+    kernel: int = 0
     recipe: str = "default"
-    epochs: int = 30
+    epochs: int = 40
     batch: int = 128
-    epoch_steps: int = 100
+    epoch_steps: int = 150
     noise: tuple[str, ...] = KINDS
-    snr: tuple[float, ...] = (-10.0, 10.0)
+    snr: tuple[float, ...] = (-12.0, 10.0)
+    snr_focus: float = 2.0
     clean_share: float = 0.1
     crops: bool = True
     polarity: bool = True
+    stretch: float = 0.06
+    equalizer: float = 3.0
     balance: bool = True
     average: float = 0.995
     optimizer: str = "adamw"
@@ -135,6 +147,8 @@ class TrainConfig:
         found += _one_of("input", (self.input_kind,), INPUT_KINDS)
         if self.network == "wdcnn" and self.input_kind == "spectrogram":
             found.append("network = wdcnn takes waveforms only: leave --input spectrogram out")
+        if len(self.stem) not in (0, 3):
+            found.append(f"stem = {', '.join(map(str, self.stem))} must be channels, kernel, stride")
         found += _one_of("recipe", (self.recipe,), tuple(RECIPES))
         found += _one_of("noise", self.noise, KINDS, "none")
         found += _one_of("optimizer", (self.optimizer,), ("adamw", "sgd-steps"))
@@ -147,6 +161,9 @@ class TrainConfig:
             ("batch", 1, 65_536),
             ("epoch_steps", 0, 1_000_000),
             ("clean_share", 0, 1),
+            ("snr_focus", 0.1, 10),
+            ("stretch", 0, 0.5),
+            ("equalizer", 0, 40),
             ("average", 0, 0.99999),
             ("learning_rate", 1e-8, 100),
             ("weight_decay", 0, 1),
@@ -157,6 +174,25 @@ class TrainConfig:
                 found.append(f"{name} = {getattr(self, name):g} must be {low:g} to {high:g}")
         return found
 
+    @property
+    def shape(self) -> Mapping[str, Any]:
+        """What the network has otherwise than as it is listed, by the names that `networks.architecture` has for it."""
+        stem = dict(zip(("stem_channels", "stem_kernel", "stem_stride"), self.stem, strict=False))
+        units = {"widths": self.widths, "strides": self.strides, "kernel": self.kernel}
+        return {**stem, **{name: value for name, value in units.items() if value}}
+
+
+# What a run of an older version does not state of itself: it could be nothing else.
+UNSAID: Mapping[str, Any] = {
+    "input_kind": "waveform",
+    "widths": [],
+    "strides": [],
+    "stem": [],
+    "kernel": 0,
+    "snr_focus": 1.0,
+    "stretch": 0.0,
+    "equalizer": 0.0,
+}
 
 RECIPES: Mapping[str, Mapping[str, Any]] = {
     "default": {},
@@ -170,6 +206,8 @@ RECIPES: Mapping[str, Mapping[str, Any]] = {
         "clean_share": 0.0,
         "crops": False,
         "polarity": False,
+        "stretch": 0.0,
+        "equalizer": 0.0,
         "balance": False,
         "average": 0.0,
         "optimizer": "sgd-steps",
@@ -286,7 +324,7 @@ def load(
 def _section(file: str | os.PathLike[str], section: str) -> Mapping[str, Any]:
     import tomllib
 
-    data = read_file(file, limit_bytes=_MOST_BYTES, kind=ConfigError, cure="name a TOML file")
+    data = read_file(file, limit_bytes=_MOST_BYTES, kind=ConfigError, cure="name a TOML file", wait_s=10.0)
     try:
         content = tomllib.loads(data.decode("utf-8"))
     except (ValueError, RecursionError) as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -97,7 +98,12 @@ def compare(
             "candidates": [c.to_dict() for c in found],
             "float32_val_segment_accuracy": mean_accuracy(scores["float32"]["val"]),
         },
-        "data": {"path": show(prepared.path), "digest": prepared.digest, "trained_on_it": same, "seed": seed},
+        "data": {
+            "path": show(Path(prepared.path).name),
+            "digest": prepared.digest,
+            "trained_on_it": same,
+            "seed": seed,
+        },
         "bytes": {"float32": len(onnx), "int8": len(chosen.onnx)},
         "scores": {name: dict(scores[name]) for name in both},
         "same_class": agreement,
@@ -138,7 +144,11 @@ def _processor() -> str:
 
 
 def findings(report: Mapping[str, Any]) -> list[str]:
-    """Return in words what the user must know before int8 replaces float32: the losses first, no gain assumed."""
+    """Return in words what the user must know before int8 replaces float32: no gain assumed, time first."""
+    return [*_of_time(report), *_of_answers(report)]
+
+
+def _of_time(report: Mapping[str, Any]) -> list[str]:
     out = []
     for batch, times in report["latency_ms"].items():
         ratio = times["int8"]["median"] / max(times["float32"]["median"], 1e-9)
@@ -149,6 +159,11 @@ def findings(report: Mapping[str, Any]) -> list[str]:
             out.append(f"int8 is faster for {many} a call: {ratio:.2f} times the time of float32, on this machine")
         else:
             out.append(f"int8 is no faster for {many} a call: {ratio:.2f} times the time of float32, on this machine")
+    return out
+
+
+def _of_answers(report: Mapping[str, Any]) -> list[str]:
+    out = []
     for side in SIDES:
         before, after = report["scores"]["float32"].get(side) or {}, report["scores"]["int8"].get(side) or {}
         changes = [(after[c]["segment_accuracy"] - before[c]["segment_accuracy"], c) for c in before if c in after]
@@ -203,10 +218,11 @@ def int8_info(info: Mapping[str, Any], report: Mapping[str, Any], onnx: bytes) -
     """Return model.json of the int8 network: float32's, with the scores and the digest of what it is now.
 
     The temperature is float32's. The scores are int8's own, on the sides of the prepared file; none where that is not
-    the file that the model was trained on, because the split that model.json states is that file's.
+    the file that the model was trained on, because the split that model.json states is that file's. No times: they are
+    of the machine that measured them and of that hour, and the digest of model.json is the model's name in a history.
     """
     same = report["data"]["trained_on_it"]
-    compared = ("quantization", "data", "bytes", "same_class", "latency_ms", "threads", "measured_with", "findings")
+    compared = ("quantization", "data", "bytes", "same_class")
     return {
         **{key: value for key, value in info.items() if key != "shrinkage"},  # it fits float32's graph alone
         "name": f"{info.get('name', 'model')}-int8",
@@ -214,7 +230,7 @@ def int8_info(info: Mapping[str, Any], report: Mapping[str, Any], onnx: bytes) -
         "scores": dict(report["scores"]["int8"]) if same else {},
         "weights": {"onnx_sha256": hashlib.sha256(onnx).hexdigest()},
         "float32": {"digest": report["model"]["digest"], "scores": dict(report["scores"]["float32"])},
-        "comparison": {key: report[key] for key in compared},
+        "comparison": {**{key: report[key] for key in compared}, "findings": _of_answers(report)},
         "faultdx_version": __version__,
     }
 

@@ -13,21 +13,20 @@ import contextlib
 import io
 import logging
 import os
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from faultdx.dataset import Prepared
-from faultdx.errors import ConfigError, DatasetError, ModelError
+from faultdx.errors import ConfigError, DatasetError, ModelError, OutputError
 from faultdx.evaluation import evaluate_side
 from faultdx.extras import onnx_runtime
 from faultdx.files import output_error, show
 from faultdx.inference import Network
+from faultdx.leftovers import scratch
 from faultdx.portable import packages_for_export
 from faultdx.signals.noise import KINDS, add_noise
 
@@ -131,23 +130,29 @@ def quantize(onnx: bytes, segments: Floats, *, calibration: str = "minmax", scop
         def get_next(self) -> dict[str, Floats] | None:
             return next(batches, None)
 
-    kinds = SCOPES[scope]
+    kinds, model = SCOPES[scope], library.load_from_string(onnx)
+    # the layers are convolutions and Gemm; a MatMul is a part of the spectral branch's Fourier transform, where a line
+    # that stands far out would leave the others no bits
+    transform = [node.name for node in model.graph.node if node.op_type == "MatMul"]
     try:
-        with tempfile.TemporaryDirectory(prefix="faultdx-") as folder, _silent():
-            target = Path(folder) / "int8.onnx"
+        with scratch() as folder, _silent():
+            target = folder / "int8.onnx"
             try:
                 quantization.quantize_static(
-                    library.load_from_string(onnx),
+                    model,
                     target,
                     Reader(),
                     quant_format=quantization.QuantFormat.QDQ,
                     op_types_to_quantize=None if kinds is None else list(kinds),
+                    nodes_to_exclude=transform,
                     per_channel=True,
                     activation_type=quantization.QuantType.QInt8,
                     weight_type=quantization.QuantType.QInt8,
                     calibrate_method=quantization.CalibrationMethod[CALIBRATIONS[calibration]],
                 )
                 return target.read_bytes()
+            except RecursionError as error:  # of tempfile, which tries for ever to remove what may not be removed
+                raise OutputError(f"{show(folder)}: scratch files cannot be removed; check the rights there") from error
             except OSError:
                 raise
             except Exception as error:  # it raises whatever numpy, onnx and onnxruntime raise

@@ -59,6 +59,12 @@ def spectrogram(x: Array, window: int, hop: int) -> Array:
     return cast(Array, np.log(np.maximum(power, 1e-30)).swapaxes(2, 3))
 
 
+def amplitudes(x: Array, window: int, frames: int) -> Array:
+    """(B, C, L) -> (B, C, window / 2), by the FFT: the mean power over frames ^ 0.75, but at frequency 0."""
+    framed = x[:, :, : window * frames].reshape(*x.shape[:2], frames, window)
+    return cast(Array, np.mean(np.abs(np.fft.rfft(framed)[..., 1:]) ** 2 / window, axis=2) ** 0.75)
+
+
 class Equations:
     """Segments (B, C, L) -> logits (B, K) with the weights of `network`."""
 
@@ -70,6 +76,7 @@ class Equations:
         x = segments.double().numpy()
         if self.dims.standardize:
             x = (x - x.mean(axis=2, keepdims=True)) / x.std(axis=2, keepdims=True)
+        self.scaled = x
         if self.dims.input_kind == "spectrogram":
             x = spectrogram(x, self.dims.window, self.dims.hop)
         return self.wdcnn(x) if self.dims.family == "wdcnn" else self.residual_network(x)
@@ -79,7 +86,14 @@ class Equations:
         for i, (c_out, stride) in enumerate(zip(self.dims.widths, self.dims.strides, strict=True)):
             x = self.unit(x, f"units.{i}", c_out, stride)
         x = relu(self.norm(x, "bn"))
-        return self.linear(x.reshape(*x.shape[:2], -1).mean(axis=2), "fc")
+        x = x.reshape(*x.shape[:2], -1).mean(axis=2)
+        return self.linear(np.concatenate([x, self.spectral()], axis=1) if self.dims.spectrum else x, "fc")
+
+    def spectral(self) -> Array:
+        a = amplitudes(self.scaled, self.dims.transform, self.dims.frames)
+        hidden = self.linear(self.norm(a.reshape(len(a), -1), "spectral.bn_1"), "spectral.fc_1")
+        hidden = self.linear(relu(self.norm(hidden, "spectral.bn_2")), "spectral.fc_2")
+        return relu(self.norm(hidden, "spectral.bn_3"))
 
     def unit(self, x: Array, name: str, c_out: int, stride: int) -> Array:
         pad = self.dims.kernel // 2

@@ -162,8 +162,9 @@ def test_layers_have_the_shapes_of_a_halved_picture(name: str) -> None:
     for module in (network.spectrogram, network.stem, *network.units):
         module.register_forward_hook(lambda _m, _i, out: shapes.append(tuple(out.shape[2:])))
     network(torch.zeros(1, 1, 2048))
-    each = len(network.units) // 3
-    assert shapes == [(33, 125), (17, 63), *[(9, 32)] * each, *[(5, 16)] * each, *[(3, 8)] * each]
+    halvings = sum(stride == 2 for stride in network.dims.strides)
+    each = len(network.units) // halvings
+    assert shapes == [(33, 125), (17, 63), *[s for s in [(9, 32), (5, 16), (3, 8)][:halvings] for _ in range(each)]]
 
 
 def test_a_wdcnn_takes_no_spectrograms_and_a_segment_must_fill_a_window() -> None:
@@ -200,7 +201,8 @@ def test_forward_pass_equals_the_equations(dims: Architecture, mode: str) -> Non
         network.spectrogram.kernels.copy_(torch.from_numpy(fourier_kernels(dims.window))[:, None, None])
         double = network(x.double()).numpy()
     scale = np.abs(expected).max()
-    assert np.abs(double - expected).max() < 1e-8 * scale
+    exact = 1e-6 if dims.spectrum else 1e-8  # the constants of that transform are float32 here
+    assert np.abs(double - expected).max() < exact * scale
     assert np.abs(single - expected).max() < 3e-5 * scale
 
 
@@ -312,7 +314,7 @@ def test_gradients_equal_finite_differences(gate: str, training: bool) -> None:
 @pytest.mark.parametrize("name", residual)
 def test_onnx_equals_torch(name: str) -> None:
     dims = architecture(name, input_kind="spectrogram", classes=4, channels=2, samples=1024)
-    dims = replace(dims, widths=dims.widths[4:5], strides=(2,))  # one unit: the others repeat it
+    dims = replace(dims, widths=dims.widths[4:5] or dims.widths[-1:], strides=(2,))  # one unit: the others repeat it
     network, x = shaken(dims), random_segments(dims, 6)
     x[0], x[1, 1], x[2] = 0.1, 0.0, x[2] * 1e-6  # constant; a dead channel; very small
     session = onnxruntime.InferenceSession(to_onnx(network), providers=["CPUExecutionProvider"])

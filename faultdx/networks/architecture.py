@@ -20,6 +20,10 @@ MAX_LAYER = 1 << 26  # values that one layer gives for one segment: 256 MiB
 
 LAST_POOL = 2  # the wdcnn's pooling behind its last convolution
 
+# Of the spectral branch. Model folders do not state them, so they cannot change.
+LONGEST_TRANSFORM = 2048  # samples; longer segments are cut into frames, whose spectra are averaged
+_FACTOR = 64  # a transform is one of so many samples, and then others that put its results together
+
 
 class Layer(NamedTuple):
     """What a layer costs: its weights, its other parameters, the positions it computes for, the channels it gives."""
@@ -47,6 +51,8 @@ class Architecture:
     window, hop : of the spectrogram, in samples; 0 for waveforms
     family : "residual", or "wdcnn": plain convolutions with max pooling
     hidden : width of the wdcnn's linear layer before the last; 0 in a residual network
+    spectrum : width of a second branch, which a residual network's last layer sees beside the first: two linear layers
+        on the amplitude spectrum of the segment; 0 is none
     """
 
     gate: str
@@ -66,6 +72,7 @@ class Architecture:
     hop: int = 0
     family: str = "residual"
     hidden: int = 0
+    spectrum: int = 0
 
     def __post_init__(self) -> None:
         """Refuse numbers that make no sense or no network that fits in memory. Raises ConfigError with all of them."""
@@ -86,6 +93,7 @@ class Architecture:
             "window": (0, 4096),
             "hop": (0, 4096),
             "hidden": (0, 4096),
+            "spectrum": (0, 4096),
         }
         for name, (low, high) in bounds.items():
             if not _is_int(getattr(self, name)) or not low <= getattr(self, name) <= high:
@@ -113,6 +121,8 @@ class Architecture:
             yield f"hidden = {self.hidden}: a residual network has no such layer"
         if self.family == "wdcnn" and (self.shortcut or self.gate != "none" or not self.hidden):
             yield "a wdcnn has a hidden layer, no shortcut and no gate"
+        if self.family == "wdcnn" and self.spectrum:
+            yield "a wdcnn has no spectral branch"
         if self.family == "wdcnn" and self.input_kind != "waveform":
             yield "a wdcnn takes waveforms only"
         if self.input_kind == "waveform" and (self.window or self.hop):
@@ -155,6 +165,17 @@ class Architecture:
         return max(0, self.stem_kernel - self.stem_stride) // 2 if self.family == "wdcnn" else self.stem_kernel // 2
 
     @property
+    def frames(self) -> int:
+        """Of the spectral branch: pieces that a segment is cut into, none longer than the longest transform."""
+        return -(-self.samples // LONGEST_TRANSFORM)
+
+    @property
+    def transform(self) -> int:
+        """Samples of one of these pieces: a multiple of 64, or where there are fewer an even number."""
+        step = _FACTOR if self.samples >= _FACTOR else 2
+        return self.samples // self.frames // step * step
+
+    @property
     def dimensions(self) -> int:
         """Of the convolutions: 1, or 2 for spectrograms."""
         return 2 if self.input_kind == "spectrogram" else 1
@@ -173,8 +194,11 @@ class Architecture:
 
     @property
     def multiply_adds(self) -> int:
-        """Of convolutions and linear layers, for one segment; the transform of a spectrogram included."""
+        """Of convolutions and linear layers, for one segment; the transform to a spectrum or spectrogram included."""
         spectrum = 2 * self.shape[0] * self.window * self.shape[-1] * self.channels  # cosine and sine; window 0: none
+        if self.spectrum:
+            a, b = transform_factors(self.transform)
+            spectrum += 2 * (a // 2 + 1) * (a * b + 2 * b * b) * self.frames * self.channels
         return spectrum + sum(layer.weights * layer.positions for layer in self.layers())
 
     def shapes(self) -> Iterator[tuple[int, ...]]:
@@ -209,7 +233,12 @@ class Architecture:
             c_in = c_out
         if self.family == "wdcnn":
             yield _linear(self.flat, self.hidden, norm=True)
-        yield _linear(self.hidden or c_in, self.classes)
+        if self.spectrum:
+            bins = self.channels * (self.transform // 2)
+            yield Layer(0, 2 * bins, 1, bins)  # batch normalisation of the amplitudes
+            yield _linear(bins, 2 * self.spectrum, norm=True)
+            yield _linear(2 * self.spectrum, self.spectrum, norm=True)
+        yield _linear((self.hidden or c_in) + self.spectrum, self.classes)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the numbers as JSON takes them."""
@@ -233,7 +262,12 @@ class Architecture:
 
 
 # What the first model folders did not state: all of them hold residual networks on waveforms, with a shortcut.
-_ADDED = {"shortcut", "input_kind", "window", "hop", "family", "hidden"}
+_ADDED = {"shortcut", "input_kind", "window", "hop", "family", "hidden", "spectrum"}
+
+
+def transform_factors(window: int) -> tuple[int, int]:
+    """Return the two factors of a transform's length: 64 and the rest, or the length itself and 1."""
+    return (window, 1) if window < _FACTOR else (_FACTOR, window // _FACTOR)
 
 
 def _is_int(value: object) -> bool:
@@ -258,11 +292,14 @@ _DRSN_CW = Architecture("channel-wise", 4, 3, 2, _PAPER_WIDTHS, _PAPER_STRIDES)
 # A wide first kernel (64 samples, as in the WDCNN) and fewer, wider units.
 _DRSN_WIDE = Architecture("channel-wise", 16, 64, 16, (16, 16, 32, 32, 64, 64), (2, 1, 2, 1, 2, 1))
 # Zhang et al. 2017, table 2: 64 taps at stride 16, four convolutions of 3 taps, pooling by 2 behind each of the five.
+# Two units instead of the wide network's six, with kernels of 7, and beside them the amplitude spectrum.
+_DRSN_FUSED = replace(_DRSN_WIDE, widths=(16, 32), strides=(2, 2), kernel=7, spectrum=64)
 _WDCNN = Architecture(
     "none", 16, 64, 16, (32, 64, 64, 64), (2, 2, 2, 2), shortcut=False, family="wdcnn", hidden=100
 )  # fmt: skip
 
 NETWORKS: Mapping[str, Architecture] = {
+    "drsn-fused": _DRSN_FUSED,
     "drsn-wide": _DRSN_WIDE,
     "drsn-cw": _DRSN_CW,
     "drsn-cs": replace(_DRSN_CW, gate="channel-shared"),
@@ -272,6 +309,7 @@ NETWORKS: Mapping[str, Architecture] = {
     "wdcnn": _WDCNN,
 }
 SOURCES: Mapping[str, str] = {
+    "drsn-fused": f"units of {PAPER}; wide stem after {_ZHANG} (WDCNN); amplitude spectrum beside them",
     "drsn-wide": f"units of {PAPER}; wide stem after {_ZHANG} (WDCNN)",
     "drsn-cw": PAPER,
     "drsn-cs": PAPER,

@@ -11,6 +11,9 @@ What differs: what a unit does after its second convolution, `ResidualUnit.gated
 | DRSN-CW | soft thresholding, a threshold for each channel | yes |
 | WDCNN | units of `wdcnn.py`: Conv, BN, ReLU, max pooling | no |
 
+A residual network may have a second branch, on the segment's amplitude spectrum (`spectrum.py`), which the last layer
+sees beside the first.
+
 Shapes: B segments, C sensor channels, L samples in time, K classes.
 """
 
@@ -25,6 +28,7 @@ from torch.nn import functional as F
 
 from faultdx.networks.architecture import Architecture
 from faultdx.networks.spectrogram import LogSpectrogram
+from faultdx.networks.spectrum import AmplitudeSpectrum, SpectralBranch
 from faultdx.networks.units import CONVOLUTIONS, BatchNorm, ResidualUnit, mean_over_positions
 from faultdx.networks.wdcnn import FlatEnd, PooledUnit
 
@@ -32,7 +36,8 @@ from faultdx.networks.wdcnn import FlatEnd, PooledUnit
 class Network(nn.Module):
     """Stem, units, BN, ReLU, global average pooling, one linear layer: (B, C, L) -> logits (B, K).
 
-    `features` gives what enters the last layer: (B, width of the last unit), or (B, hidden) in a WDCNN.
+    `features` gives what enters the last layer: (B, width of the last unit), with that of the spectral branch behind it
+    where there is one, or (B, hidden) in a WDCNN.
     """
 
     def __init__(self, dims: Architecture) -> None:
@@ -65,17 +70,29 @@ class Network(nn.Module):
         self.bn = BatchNorm(c_in)
         if dims.family == "wdcnn":
             self.end = FlatEnd(dims.flat, dims.hidden)
-        self.fc = nn.Linear(dims.hidden or c_in, dims.classes)
+        if dims.spectrum:
+            self.spectral: nn.Module = SpectralBranch(dims.channels, dims.transform, dims.frames, dims.spectrum)
+        self.fc = nn.Linear((dims.hidden or c_in) + dims.spectrum, dims.classes)
+
+    def scaled(self, x: Tensor) -> Tensor:
+        """(B, C, L) -> the same: the segments as they are, or standardized."""
+        return standardize(x) if self.dims.standardize else x
+
+    def seen(self, scaled: Tensor) -> Tensor:
+        """(B, C, L) -> what the stem takes: the `scaled` segments, or their log-spectrograms (B, C, F, T)."""
+        return cast(Tensor, self.spectrogram(scaled)) if self.dims.input_kind == "spectrogram" else scaled
 
     def view(self, x: Tensor) -> Tensor:
-        """(B, C, L) -> what the stem takes: the segments, standardized; or their log-spectrograms (B, C, F, T)."""
-        if self.dims.standardize:
-            x = standardize(x)
-        return cast(Tensor, self.spectrogram(x)) if self.dims.input_kind == "spectrogram" else x
+        """(B, C, L) -> what the stem takes of segments as they are."""
+        return self.seen(self.scaled(x))
 
     def body(self, x: Tensor) -> Tensor:
-        """Return the features (B, width) of what the stem takes."""
+        """Return the features (B, width of the last unit) of what the stem takes."""
         return self.pooled(self.units(self.stem(x)))
+
+    def joined(self, pooled: Tensor, scaled: Tensor) -> Tensor:
+        """Return all features: those `pooled` from the units and, where there is that branch, those of the spectrum."""
+        return torch.cat([pooled, self.spectral(scaled)], dim=1) if self.dims.spectrum else pooled
 
     def pooled(self, x: Tensor) -> Tensor:
         """Return the features (B, width) of what the last unit gives."""
@@ -84,7 +101,8 @@ class Network(nn.Module):
 
     def features(self, x: Tensor) -> Tensor:
         """(B, C, L) -> (B, width): the pooled features."""
-        return self.body(self.view(x))
+        scaled = self.scaled(x)
+        return self.joined(self.body(self.seen(scaled)), scaled)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, L) -> logits (B, K)."""
@@ -132,10 +150,13 @@ def multiply_adds(network: Network) -> int:
         nonlocal total
         if isinstance(module, LogSpectrogram):
             total += module.kernels.numel() * out.shape[1] * out.shape[3]
+        elif isinstance(module, AmplitudeSpectrum):
+            of_one = module.first.numel() * module.b + module.second.numel()
+            total += of_one * module.frames * out.shape[1]
         else:
             total += cast(Tensor, module.weight).numel() * out[0, 0].numel()
 
-    counted = (nn.Conv1d, nn.Conv2d, nn.Linear, LogSpectrogram)
+    counted = (nn.Conv1d, nn.Conv2d, nn.Linear, LogSpectrogram, AmplitudeSpectrum)
     hooks: list[Callable[[], None]] = [
         m.register_forward_hook(count).remove for m in network.modules() if isinstance(m, counted)
     ]

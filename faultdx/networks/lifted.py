@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from faultdx.networks.drsn import Network
+from faultdx.networks.spectrum import Folded, SpectralBranch
 from faultdx.networks.units import ResidualUnit
 
 OUTPUTS, SHRINKAGE = ("logits", "features"), ("alpha", "zeroed")
@@ -49,13 +50,16 @@ class Lifted(nn.Module):
                     unit.padding = (0, 0, *unit.padding)
         if self.flat:
             _lift(self.network)
+        if isinstance(spectral := getattr(self.network, "spectral", None), SpectralBranch):
+            self.network.spectral = Folded(spectral)
         self.outputs: tuple[str, ...] = OUTPUTS
         if dims.gate in ("channel-wise", "channel-shared"):
             self.outputs += SHRINKAGE
 
     def forward(self, segments: Tensor) -> tuple[Tensor, ...]:
         """(B, C, L) -> (B, K), (B, width), and (B, U) twice where there are shrinkage units."""
-        seen = self.network.view(segments)
+        scaled = self.network.scaled(segments)
+        seen = self.network.seen(scaled)
         x = self.network.stem(seen.unsqueeze(2) if self.flat else seen)
         alphas, zeroed = [], []
         for unit in self.network.units:
@@ -69,7 +73,7 @@ class Lifted(nn.Module):
             x = unit.shortcut(x) + y if unit.connected else y
             alphas.append(alpha.mean(dim=1))
             zeroed.append((r.abs() <= tau).to(r.dtype).flatten(1).mean(dim=1))
-        features = self.network.pooled(x)
+        features = self.network.joined(self.network.pooled(x), scaled)
         logits = self.network.fc(features)
         more = (torch.stack(alphas, dim=1), torch.stack(zeroed, dim=1)) if alphas else ()
         return logits, features, *more
