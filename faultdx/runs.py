@@ -21,15 +21,16 @@ import torch
 
 from faultdx import __version__
 from faultdx.agreement_fit import fit as fit_agreement
-from faultdx.config import TrainConfig, to_toml
+from faultdx.config import UNSAID, TrainConfig, to_toml
 from faultdx.dataset import Prepared, open_prepared
+from faultdx.distributed import ALONE, Team, default_threads
 from faultdx.errors import ConfigError, ModelError, OutputError
 from faultdx.evaluation import evaluate_side
 from faultdx.export import network_info, to_onnx_parts, to_safetensors, weight_digests, write_model
 from faultdx.familiarity_fit import fit as fit_familiarity
 from faultdx.files import atomic_write, check_target, is_vacant, output_error, show
 from faultdx.inference import SCHEMA, Network
-from faultdx.intake import read_file
+from faultdx.intake import parse_json, read_file
 from faultdx.shrinkage import fit as fit_shrinkage
 from faultdx.signals.noise import KINDS
 from faultdx.training import Trainer, logits
@@ -42,6 +43,7 @@ MIN_CONFIDENCE = 0.5
 
 _MOST_BYTES, _MOST_JSON = 1 << 32, 1 << 24  # of a checkpoint, of run.json
 _MOST_THREADS = 1 << 12  # more than any machine has; torch takes the process down at absurd ones
+_SAID_BY = {"device": "--device", "threads": "--threads", "processes": "torchrun --nproc-per-node"}
 _UNFINISHED = ("running", "interrupted")
 
 Progress = Callable[[int, int, dict[str, Any] | None], None]
@@ -79,6 +81,7 @@ def train(
     stop: Callable[[], bool] = lambda: False,
     held: Callable[[], AbstractContextManager[None]] = nullcontext,
     progress: Progress = lambda _s, _t, _r: None,
+    team: Team = ALONE,
 ) -> Finished:
     """Train on a prepared file and write the run folder `out`.
 
@@ -96,8 +99,8 @@ def train(
         config = replace(config, dataset=str(Path(dataset).absolute()))
         folder = _open_folder(Path(out), resume=resume, overwrite=overwrite)
         old = _begun(folder) if resume else {}
-        torch.set_num_threads(config.threads or old.get("threads") or default_threads())
-        trainer = Trainer(prepared, config)
+        torch.set_num_threads(config.threads or old.get("threads") or default_threads(team.local_size))
+        trainer = Trainer(prepared, config, team=team)
         if resume:
             _check_same(folder, old, trainer, prepared)
             if (folder / "last.pt").is_file():  # a run that was killed before its first checkpoint has none
@@ -135,12 +138,6 @@ def train(
         seconds = trainer.state.seconds
         atomic_write(folder / "run.json", _json({**run, "status": "finished", "duration_s": round(seconds, 1)}))
         return Finished(str(folder), trainer.state.best_epoch, trainer.config.epochs, scores, seconds, info)
-
-
-def default_threads() -> int:
-    """Return half the cores this process may use, 1 to 4: networks this small gain little from more, and lose much
-    where a neighbour is busy."""
-    return min(4, max(1, len(os.sched_getaffinity(0)) // 2))
 
 
 def _open_folder(folder: Path, *, resume: bool, overwrite: bool) -> Path:
@@ -189,21 +186,21 @@ def _comparable(config: Mapping[str, Any]) -> dict[str, Any]:
 def _begun(folder: Path) -> dict[str, Any]:
     """Return the run.json of a run to be resumed, its parts of the right kind. Raises ModelError."""
     try:
-        run = json.loads(_run_json(folder))
+        run = parse_json(_run_json(folder))
         run["dataset"] = {"digest": str(run["dataset"]["digest"])}
         run["config"], run["versions"] = dict(run["config"]), dict(run.get("versions", {}))
         if type(threads := run.get("threads", 0)) is not int or not 0 <= threads <= _MOST_THREADS:
             raise ValueError(threads)
         return dict(run)
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ModelError(f"{show(folder / 'run.json')}: cannot be read: start again with --overwrite") from error
 
 
 def _status(folder: Path) -> str:
     """Return what run.json says of a run, '' where it says nothing."""
     try:
-        return str(json.loads(_run_json(folder))["status"])
-    except (ModelError, ValueError, KeyError, TypeError, RecursionError):
+        return str(parse_json(_run_json(folder))["status"])
+    except (ModelError, ValueError, KeyError, TypeError):
         return ""
 
 
@@ -216,19 +213,19 @@ def _check_same(folder: Path, run: Mapping[str, Any], trainer: Trainer, prepared
             "resume with that one, or start again with --overwrite"
         )
     now = json.loads(_json(_comparable(asdict(trainer.config))))
-    then = {"input_kind": "waveform", **_comparable(old_config)}  # runs of 0.1.0 could be nothing else
+    then = {**UNSAID, **_comparable(old_config)}
     changed = [k for k, v in now.items() if then.get(k) != v]
     if changed:
         raise ConfigError(
             f"{show(folder)}: was started with another configuration ({', '.join(changed)}): "
             "resume with the same, or start again with --overwrite"
         )
-    here = {"device": str(trainer.device), "threads": torch.get_num_threads(), **_versions()}
-    there = {"device": run.get("device"), "threads": run.get("threads"), **run["versions"]}
-    for name in ("device", "threads", "torch", "numpy"):
+    here = {**_computed_by(trainer), **_versions()}
+    there = {"processes": 1, **run, **run["versions"]}
+    for name in ("device", "processes", "threads", "torch", "numpy"):
         # what an older version did not write down is not compared
         if there.get(name) and there[name] != here[name]:
-            same = f"--{name} {there[name]}" if name in ("device", "threads") else f"{name} {there[name]}"
+            same = f"{_SAID_BY.get(name, name)} {there[name]}"
             raise ConfigError(
                 f"{show(folder)}: was started with {name} {show(str(there[name])[:80])}, and this is {here[name]}: its "
                 f"last digits would be others; resume with {show(same[:80])}, or start again with --overwrite"
@@ -242,12 +239,17 @@ def _run_info(trainer: Trainer, prepared: Prepared, argv: Sequence[str]) -> dict
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "pid": os.getpid(),
         "seed": trainer.config.seed,
-        "threads": torch.get_num_threads(),
-        "device": str(trainer.device),
-        "config": asdict(trainer.config),
-        "dataset": {"path": show(prepared.path), "digest": prepared.digest, "split": prepared.split},
+        **_computed_by(trainer),
+        # by its name and its digest: where it lies, config.toml alone says, for whoever looks for it again
+        "config": {**asdict(trainer.config), "dataset": Path(prepared.path).name},
+        "dataset": {"path": show(Path(prepared.path).name), "digest": prepared.digest, "split": prepared.split},
         "versions": _versions(),
     }
+
+
+def _computed_by(trainer: Trainer) -> dict[str, Any]:
+    """Return what the last digits of a result depend on, versions aside."""
+    return {"processes": trainer.team.size, "threads": torch.get_num_threads(), "device": str(trainer.device)}
 
 
 def _versions() -> dict[str, str]:

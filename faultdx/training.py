@@ -18,6 +18,7 @@ from faultdx.batches import Sampler, Validation
 from faultdx.checkpoint import Saved, pack, unpack
 from faultdx.config import TrainConfig
 from faultdx.dataset import Prepared
+from faultdx.distributed import ALONE, Team, shared_gradient
 from faultdx.errors import ConfigError, ModelError
 from faultdx.evaluation import score
 from faultdx.files import show
@@ -67,10 +68,15 @@ def logits(
 
 
 def measure(
-    network: Network, validation: Validation, device: torch.device, stop: Callable[[], bool] = lambda: False
+    network: Network,
+    validation: Validation,
+    device: torch.device,
+    stop: Callable[[], bool] = lambda: False,
+    team: Team = ALONE,
 ) -> dict[str, float]:
     """Return the loss and the accuracy per segment and per record; every segment counts once."""
-    p = softmax(logits(network, validation.x, device, stop))
+    count = len(validation.x)
+    p = softmax(team.collect(logits(network, validation.x[team.part(count)], device, stop), count))
     scores = score(p, validation.label, validation.record, validation.classes)
     nll = -np.log(np.maximum(p[np.arange(len(p)), validation.label], 1e-12)).mean()
     return {
@@ -101,25 +107,29 @@ def _optimizer(network: Network, config: TrainConfig) -> torch.optim.Optimizer:
     ]
     if config.optimizer == "sgd-steps":
         # an L2 term of (lambda / 2) |w|^2 in the loss is a weight decay of lambda in the gradient
-        return torch.optim.SGD(groups, lr=config.learning_rate, momentum=0.9)
-    return torch.optim.AdamW(groups, lr=config.learning_rate)
+        return torch.optim.SGD(groups, lr=config.learning_rate, momentum=0.9, foreach=True)
+    return torch.optim.AdamW(groups, lr=config.learning_rate, foreach=True)  # the same weights as one by one, sooner
 
 
 def _update_average(average: Network, network: Network, decay: float, step: int) -> None:
     """Move the averaged weights towards the current ones; early steps count less, so that the start is forgotten."""
     d = min(decay, (1 + step) / (10 + step)) if decay > 0 else 0.0
+    pairs = [*zip(average.state_dict().values(), network.state_dict().values(), strict=True)]
+    real = [(a, b) for a, b in pairs if a.is_floating_point()]
     with torch.no_grad():
-        for a, b in zip(average.state_dict().values(), network.state_dict().values(), strict=True):
-            if a.is_floating_point():
-                a.lerp_(b, 1 - d)
-            else:
+        torch._foreach_lerp_([a for a, _ in real], [b for _, b in real], 1 - d)  # all at once: what one by one gives
+        for a, b in pairs:
+            if not a.is_floating_point():
                 a.copy_(b)
 
 
 class Trainer:
-    """A training run in memory: `epochs()` yields a row of metrics an epoch; `finish()` gives the chosen network."""
+    """A training run in memory: `run()` trains, `finish()` gives the chosen network.
 
-    def __init__(self, prepared: Prepared, config: TrainConfig) -> None:
+    team : the processes that share each batch of `config.batch` segments (`distributed.py`)
+    """
+
+    def __init__(self, prepared: Prepared, config: TrainConfig, *, team: Team = ALONE) -> None:
         if prepared.has_noise and config.noise:
             # the file's noise is the protocol; noise on top of it would be neither matched nor fresh
             if config.noise != KINDS:
@@ -128,7 +138,11 @@ class Trainer:
                     "as it is; --noise none, or prepare it without noise"
                 )
             config = replace(config, noise=(), crops=False)
-        self.device = _device(config.device)
+        if prepared.has_noise:  # which another speed and another path would change with the signal
+            config = replace(config, stretch=0.0, equalizer=0.0)
+        if config.batch < team.size:
+            raise ConfigError(f"batch = {config.batch} is too small for {team.size} processes: a segment each at least")
+        self.device, self.team = _device(team.device(config.device)), team
         self.config, self.prepared = config, prepared
         self.dims: Architecture = architecture(
             config.network,
@@ -137,6 +151,7 @@ class Trainer:
             classes=len(prepared.classes),
             samples=prepared.segment,
             standardize=config.standardize,
+            **config.shape,
         )
         self.sampler = Sampler(prepared, config, self.device)
         self.validation = Validation(prepared, config)
@@ -146,6 +161,7 @@ class Trainer:
         self.total = config.epochs * self.steps_per_epoch
         network = build(self.dims, seed=config.seed).to(self.device)
         average = build(self.dims, seed=config.seed).to(self.device)
+        team.prepare(network)
         self.state = State(network, average, _optimizer(network, config))
 
     @property
@@ -169,20 +185,26 @@ class Trainer:
 
         progress : called after every step with (step, total, the metrics row where an epoch ended, else None)
         save : called where a checkpoint should be written
+
+        Of several processes each has its own `stop`; where one says so, all end after the same step.
+        Raises ModelError where the training diverges, PeerError where another process of the team has ended.
         """
         state, config = self.state, self.config
+        if self.team.size > 1:
+            self._agree()
+        asked = False
         while state.step < self.total or self._unmeasured:
             began = time.monotonic()
             if self._unmeasured:
                 try:
-                    row = self._end_epoch(began, stop)
+                    row = self._end_epoch(began, stop if self.team.size == 1 else lambda: False)
                 except _Asked:  # nothing of it was kept: it is measured again where the run goes on
                     save()
                     return False
                 save()
                 progress(state.step, self.total, row)
                 continue
-            if stop():
+            if asked or (self.team.size == 1 and stop()):
                 save()
                 return False
             rate = learning_rate(config, state.step, self.total)
@@ -190,12 +212,16 @@ class Trainer:
                 group["lr"] = rate
             state.network.train()
             x, y = self.sampler.batch(state.step, self.steps_per_epoch)
-            loss = F.cross_entropy(state.network(x), y)
             state.optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
+            if self.team.size == 1:
+                loss = F.cross_entropy(state.network(x), y)
+                loss.backward()  # type: ignore[no-untyped-call]
+                mean_loss = float(loss.detach())
+            else:
+                mean_loss, asked = shared_gradient(self.team, state.network, x, y, stop)
             state.optimizer.step()
             _update_average(state.average, state.network, config.average, state.step)
-            state.loss_sum += float(loss.detach())
+            state.loss_sum += mean_loss
             if not math.isfinite(state.loss_sum):
                 raise ModelError(
                     f"the training diverged at step {state.step} (the loss is not a number): "
@@ -207,11 +233,26 @@ class Trainer:
                 progress(state.step, self.total, None)
         return True
 
+    def _agree(self) -> None:
+        """Let all processes start from the state of the first, on the same data with the same versions."""
+        self.team.agree(
+            {
+                "dataset": self.prepared.digest,
+                "configuration": repr(replace(self.config, dataset="", threads=0)),
+                "torch": str(torch.__version__),
+                "numpy": np.__version__,
+            }
+        )
+        torch.set_num_threads(int(self.team.share(str(torch.get_num_threads()).encode("ascii"))))
+        state = self.team.share(self.checkpoint() if self.team.rank == 0 else b"")
+        if self.team.rank > 0:
+            self.restore(state)
+
     def _end_epoch(self, began: float, stop: Callable[[], bool]) -> dict[str, Any]:
         state, epoch = self.state, self.epoch + 1
         row: dict[str, Any] = {"epoch": epoch, "train_loss": state.loss_sum / self.steps_per_epoch}
         if len(self.validation.label):
-            row |= measure(state.average, self.validation, self.device, stop)
+            row |= measure(state.average, self.validation, self.device, stop, self.team)
             if not math.isfinite(row["val_loss"]):
                 raise ModelError(
                     f"the training diverged in epoch {epoch} (the validation loss is not a number): "

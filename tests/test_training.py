@@ -40,7 +40,8 @@ TOY = Architecture("channel-wise", 8, 9, 2, (8, 12), (2, 1))
 Signals = Sequence[tuple[str, npt.NDArray[np.floating[Any]]]]
 
 PAPER = TrainConfig(**{**RECIPES["paper"], "network": "toy", "epochs": 3, "batch": 32})
-FRESH = TrainConfig(network="toy", epochs=3, batch=32, epoch_steps=5)
+DEFAULT = TrainConfig(network="toy", epochs=3, batch=32, epoch_steps=5)
+FRESH = replace(DEFAULT, stretch=0.0, equalizer=0.0, snr_focus=1.0)  # tests/test_recipe.py has these
 QUICK = TrainConfig(network="toy", epochs=3, batch=32, epoch_steps=30, snr=(0.0, 20.0), average=0.9, threads=1)
 
 
@@ -213,7 +214,7 @@ def test_without_crops_an_epoch_is_each_training_segment_once(toy_file: Path) ->
 
 def test_batches_depend_on_seed_and_step_alone(toy_file: Path) -> None:
     with open_prepared(toy_file) as prepared:
-        for config in (FRESH, PAPER):
+        for config in (DEFAULT, FRESH, PAPER):
             one, two = Sampler(prepared, config, CPU), Sampler(prepared, config, CPU)
             other = Sampler(prepared, replace(config, seed=1), CPU)
             for step in (3, 0, 14):  # whatever was drawn before, and whatever torch's global generator says
@@ -415,7 +416,7 @@ def rows_of(trainer: Trainer) -> list[dict[str, Any]]:
     return [{k: v for k, v in row.items() if k != "seconds"} for row in trainer.state.rows]
 
 
-@pytest.mark.parametrize("config", [PAPER, FRESH], ids=["paper", "default"])
+@pytest.mark.parametrize("config", [PAPER, DEFAULT], ids=["paper", "default"])
 def test_a_resumed_run_is_the_uninterrupted_one_to_the_bit(toy_file: Path, config: TrainConfig) -> None:
     with open_prepared(toy_file) as prepared:
         whole = Trainer(prepared, config)
@@ -542,8 +543,8 @@ def test_noise_kinds_named_for_a_file_that_holds_its_own_are_refused(noisy_file:
             with pytest.raises(ConfigError, match=r"noise = .*pink: .*holds noise already.*--noise none") as caught:
                 Trainer(prepared, replace(FRESH, noise=noise))
             assert str(noisy_file) in str(caught.value)
-        one, other = (Trainer(prepared, replace(FRESH, noise=noise, crops=False)).config for noise in (KINDS, ()))
-        assert one == other and one.noise == ()
+        one, other = (Trainer(prepared, replace(DEFAULT, noise=noise, crops=False)).config for noise in (KINDS, ()))
+        assert one == other and one.noise == () and one.stretch == one.equalizer == 0.0
     with open_prepared(toy_file) as prepared:  # where there is none, they are drawn
         assert Trainer(prepared, replace(FRESH, noise=("pink",))).config.noise == ("pink",)
 
@@ -772,6 +773,8 @@ def test_the_dataset_is_found_from_any_folder(toy_file: Path, tmp_path: Path, mo
         run(Path(toy_file.name), tmp_path / "run", stop=lambda: True)
     stored = tomllib.loads((tmp_path / "run" / "config.toml").read_text())["train"]["dataset"]
     assert stored == str(toy_file) and Path(stored).is_absolute()
+    told = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert told["dataset"]["path"] == told["config"]["dataset"] == toy_file.name  # no path of this machine
 
 
 @pytest.fixture

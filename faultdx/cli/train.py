@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from faultdx.cli import console, options
+from faultdx.cli import console, options, ranks
+
+if TYPE_CHECKING:
+    from faultdx.config import TrainConfig
+    from faultdx.distributed import Team
 
 
 def train(
@@ -18,7 +24,7 @@ def train(
     ] = None,
     out: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="The run folder to write.")] = ...,  # type: ignore[assignment]
     network: Annotated[
-        str | None, typer.Option("--network", metavar="NAME", help="As `faultdx networks` lists them. [drsn-wide]")
+        str | None, typer.Option("--network", metavar="NAME", help="As `faultdx networks` lists them. [drsn-fused]")
     ] = None,
     input_kind: Annotated[
         str | None,
@@ -34,7 +40,7 @@ def train(
         typer.Option("--noise", metavar="KIND", help="Noise drawn in training; repeatable, or none. [all three kinds]"),
     ] = None,
     snr: Annotated[
-        str | None, typer.Option("--snr", metavar="LOW:HIGH", help="Range of the noise's SNR, dB. [-10:10]")
+        str | None, typer.Option("--snr", metavar="LOW:HIGH", help="Range of the noise's SNR, dB. [-12:10]")
     ] = None,
     device: Annotated[
         str | None, typer.Option("--device", metavar="NAME", help="auto, cpu, cuda, cuda:N. [auto]")
@@ -44,6 +50,12 @@ def train(
     ] = None,
     seed: Annotated[
         int | None, typer.Option("--seed", metavar="N", min=0, max=2**63 - 1, help="Of everything random. [0]")
+    ] = None,
+    universal: Annotated[
+        bool, typer.Option("--universal", help="Train the learned witness instead, on records on paper alone.")
+    ] = False,
+    scenes: Annotated[
+        int | None, typer.Option("--scenes", min=1, metavar="N", help="Of --universal: machines on paper. [6000]")
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run to the same end.")] = False,
     overwrite: options.Overwrite = False,
@@ -60,41 +72,70 @@ def train(
     from faultdx.extras import require
 
     require(("torch", "onnx", "onnxscript", "safetensors", "tomli_w", "matplotlib"), what="train")
+    if universal:
+        from faultdx.cli.universal import train_universal
+
+        other: dict[str, Any] = {
+            "PREPARED.h5": dataset,
+            "--network": network,
+            "--input": input_kind,
+            "--recipe": recipe,
+        }
+        other |= {"--batch": batch, "--noise": noise, "--snr": snr, "--device": device, "--resume": resume}
+        other |= {"--config": config, "--set": settings}
+        train_universal(out, scenes=scenes, epochs=epochs, seed=seed, threads=threads, overwrite=overwrite, other=other)
+        return
+    if scenes is not None:
+        raise typer.BadParameter("it goes with --universal alone", param_hint="--scenes")
+    flags = {
+        "network": network,
+        "input_kind": input_kind,
+        "recipe": recipe,
+        "epochs": epochs,
+        "batch": batch,
+        "noise": [kind for said in noise for kind in said.split(",")] if noise else noise,
+        "snr": snr,
+        "device": device,
+        "threads": threads,
+        "seed": seed,
+    }
+    with ranks.together() as team:
+        if team.rank > 0:
+            ranks.follow(team)
+            return
+        if ranks.restarted(out):
+            resume, overwrite = True, False
+        if resume and config is None and (out / "config.toml").is_file():
+            config = out / "config.toml"
+        configuration = _configuration(config, settings or (), flags, dataset)
+        _train(team, configuration, out, resume=resume, overwrite=overwrite, verbose=verbose)
+
+
+def _configuration(
+    file: Path | None, settings: Sequence[str], flags: Mapping[str, Any], dataset: Path | None
+) -> TrainConfig:
+    """Return what was asked for, with the prepared file in it. Raises ConfigError."""
     from faultdx.config import TrainConfig, load
     from faultdx.errors import ConfigError
 
-    if resume and config is None and (out / "config.toml").is_file():
-        config = out / "config.toml"
-    configuration = load(
-        TrainConfig,
-        section="train",
-        file=config,
-        settings=settings or (),
-        flags={
-            "network": network,
-            "input_kind": input_kind,
-            "recipe": recipe,
-            "epochs": epochs,
-            "batch": batch,
-            "noise": [kind for said in noise for kind in said.split(",")] if noise else noise,
-            "snr": snr,
-            "device": device,
-            "threads": threads,
-            "seed": seed,
-        },
-    )
-    source = str(dataset or configuration.dataset)
-    if not source:
+    found = load(TrainConfig, section="train", file=file, settings=settings, flags=flags)
+    if not (dataset or found.dataset):
         raise ConfigError("nothing to train on: name a prepared file (`faultdx prepare SOURCE --out NAME.h5`)")
+    return replace(found, dataset=str(dataset or found.dataset))
 
+
+def _train(team: Team, configuration: TrainConfig, out: Path, *, resume: bool, overwrite: bool, verbose: bool) -> None:
+    """Train, in the process that writes: the only one, or the first of those that torchrun started."""
     from faultdx.report.card import model_card
     from faultdx.report.curves import training_curves
     from faultdx.runs import Interrupted
     from faultdx.runs import train as run
+    from faultdx.soleness import sole
 
     # Held while it trains, so that it ends between two steps; before and after there is nothing to lose, and a signal
     # ends it at once.
     stopped = console.StopFlag()
+    ranks.lead(team, configuration)
     with console.progress() as step:
 
         def progress(done: int, total: int, row: dict[str, Any] | None) -> None:
@@ -103,22 +144,24 @@ def train(
                 console.note(_epoch_line(row, configuration.epochs))
 
         try:
-            finished = run(
-                source,
-                out,
-                config=configuration,
-                resume=resume,
-                overwrite=overwrite,
-                card=model_card,
-                curves=training_curves,
-                argv=["faultdx", *sys.argv[1:]],
-                stop=lambda: bool(stopped()),
-                held=stopped.held,
-                progress=progress,
-            )
+            with sole(out, folder=True, note=console.note):
+                finished = run(
+                    configuration.dataset,
+                    out,
+                    config=configuration,
+                    resume=resume,
+                    overwrite=overwrite,
+                    card=model_card,
+                    curves=training_curves,
+                    argv=["faultdx", *sys.argv[1:]],
+                    stop=lambda: bool(stopped()),
+                    held=stopped.held,
+                    progress=progress,
+                    team=team,
+                )
         except Interrupted as interrupted:
             console.say(f"faultdx: {interrupted}")
-            raise SystemExit(128 + stopped()) from None
+            raise SystemExit(128 + (stopped() or ranks.ASKED)) from None
         except console.Stopped:
             if stopped.began:
                 console.say(f"faultdx: {console.one_line(str(out))}: interrupted; --resume continues it")
