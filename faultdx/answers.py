@@ -183,6 +183,10 @@ def answer_of(found: Diagnosis, item: Item, model: Model | Untrained, wanted: Wa
 
     if wanted.page and isinstance(model, Model):  # nobody else looks at why
         found = model.explained(found)
+    if wanted.page and found.record is not None and found.rpm is None and "speed" not in found.evidence:
+        from faultdx.unstated import offered
+
+        found = offered(found)
     complaint = None
     if found.error is not None:
         complaint = f"faultdx: error: {found.error['message']}"

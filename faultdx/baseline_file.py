@@ -17,6 +17,7 @@ import numpy as np
 from faultdx.baseline import MOST_RECORDS, SCHEMA, Baseline, baseline_of
 from faultdx.errors import ConfigError, RecordError
 from faultdx.files import atomic_write, show
+from faultdx.intake import parse_json, read_file
 from faultdx.records.objections import objections
 from faultdx.records.reading import read_item
 from faultdx.records.table import Item
@@ -26,15 +27,23 @@ from faultdx.signals.quality import PLAUSIBLE_HZ, PLAUSIBLE_RPM
 from faultdx.testimony import known_bearing
 
 _MOST_BYTES = 32 << 20
+_MOST_VALUES = 1 << 20  # a number stands on a line of its own: the bytes come to their end first
 _TEXT = 4096
 _LOUDEST_DB = 800.0  # a float32 reaches 770
 _CURE = "make it again with faultdx baseline"
 
 
 def save(baseline: Baseline, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
-    """Write a baseline. Raises OutputError: it is there already, or cannot be written."""
+    """Write a baseline. Raises OutputError: it is there already, or cannot be written; ConfigError: too large to be
+    read again."""
     content = {**baseline.to_dict(), "digest": baseline.digest}
-    atomic_write(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n", overwrite=overwrite)
+    data = (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode("utf-8", "backslashreplace")
+    if len(data) > _MOST_BYTES:
+        raise ConfigError(
+            f"{show(path)}: the baseline would have {len(data) >> 20} MiB, {_MOST_BYTES >> 20} at most: "
+            "fewer recordings, or fewer channels (--channel)"
+        )
+    atomic_write(path, data, overwrite=overwrite)
 
 
 def is_baseline(path: str | os.PathLike[str]) -> bool:
@@ -51,18 +60,11 @@ def is_baseline(path: str | os.PathLike[str]) -> bool:
 def load(path: str | os.PathLike[str]) -> Baseline:
     """Read a baseline. Raises ConfigError: missing, no baseline, damaged, or numbers that cannot be."""
     name = show(path)
+    data = read_file(path, limit_bytes=_MOST_BYTES, kind=ConfigError, cure="name a file of faultdx baseline")
     try:
-        with Path(path).open("rb") as stream:
-            data = stream.read(_MOST_BYTES + 1)
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{name}: the baseline cannot be read: {getattr(error, 'strerror', error)}") from error
-    if len(data) > _MOST_BYTES:
-        raise ConfigError(f"{name}: is larger than any baseline ({_MOST_BYTES >> 20} MiB): name another file")
-    try:
-        text = data.decode("utf-8-sig")
-        content = json.loads(text, parse_constant=_refuse, parse_int=_whole)
-    except (ValueError, RecursionError) as error:  # JSONDecodeError and UnicodeDecodeError are ValueErrors
-        raise ConfigError(f"{name}: is no baseline: it is not the JSON of one; {_CURE}") from error
+        content = parse_json(data, most_values=_MOST_VALUES, strict=True)
+    except ValueError as error:  # JSONDecodeError and UnicodeDecodeError are ValueErrors
+        raise ConfigError(f"{name}: is no baseline: it is not the JSON of one ({_why(error)}); {_CURE}") from error
     if not isinstance(content, dict) or not str(content.get("schema", "")).startswith("faultdx.baseline/"):
         raise ConfigError(f"{name}: is no baseline: faultdx baseline makes one of healthy recordings")
     if content["schema"] != SCHEMA:
@@ -106,16 +108,6 @@ def baseline_from(
     rate = {} if false_alarms is None else {"false_alarms": false_alarms}
     found, notes = baseline_of(references, next(iter(bearings - {""}), ""), asset=asset, **rate)
     return found, notes, tuple(refused)
-
-
-def _refuse(word: str) -> Any:
-    raise ValueError(f"{word} is no number")
-
-
-def _whole(digits: str) -> int:
-    if len(digits) > 20:
-        raise ValueError("a number of too many digits")
-    return int(digits)
 
 
 def _why(error: Exception) -> str:

@@ -19,9 +19,11 @@ import torch
 from torch import Tensor
 
 from faultdx.errors import ModelError
+from faultdx.intake import parse_json
 
 _MAGIC = b"faultdx.checkpoint/1 "
 _HEAD = len(_MAGIC) + 65
+_MOST_HEAD = 100 << 20  # what safetensors itself takes
 _PARTS = ("network", "average", "best")
 
 
@@ -78,8 +80,11 @@ def unpack(data: bytes, expected: Saved) -> Saved:
 def _read(body: bytes) -> Saved:
     from safetensors.torch import load
 
-    header = json.loads(body[8 : 8 + int.from_bytes(body[:8], "little")])
-    said = json.loads(header["__metadata__"]["state"])
+    length = int.from_bytes(body[:8], "little")
+    if length > _MOST_HEAD:
+        raise ValueError("an absurd header")
+    header = parse_json(body[8 : 8 + length])
+    said = parse_json(header["__metadata__"]["state"].encode("utf-8"))
     tensors: dict[str, dict[str, Tensor]] = {part: {} for part in _PARTS}
     optimizer: dict[int, dict[str, Any]] = {int(number): dict(v) for number, v in said["optimizer"].items()}
     for name, value in load(body).items():

@@ -21,6 +21,7 @@ from faultdx.errors import ConfigError, FaultdxError, OutputError
 from faultdx.files import check_folder, show
 
 WAIT_S = 30.0  # for the lock of another run, before giving up
+_LONGEST_LOOK_S = 5.0  # at a database that is said to be damaged
 _ATTEMPT_S = 1.0  # waited inside SQLite at a time: a signal is heeded only in between
 _MAGIC = b"SQLite format 3\0"
 _BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
@@ -118,12 +119,32 @@ class Database:
                 if _code(error) not in _BUSY or time.monotonic() >= end:
                     raise
 
+    def _is_whole(self) -> bool:
+        """Tell whether a database that SQLite calls damaged is not: it says so of a disk that cannot be read, too."""
+        late = time.monotonic() + _LONGEST_LOOK_S
+        try:
+            with self.path.open("rb") as stream:
+                while stream.read(1 << 20):
+                    pass
+        except OSError:
+            return True  # as far as anybody can tell
+        try:
+            name = urllib.parse.quote(os.fsencode(os.path.abspath(self.path)))  # noqa: PTH100
+            with contextlib.closing(sqlite3.connect(f"file:{name}?mode=ro", uri=True, timeout=_ATTEMPT_S)) as other:
+                other.set_progress_handler(lambda: time.monotonic() > late, 10_000)
+                other.execute("PRAGMA trusted_schema = OFF")
+                return bool(other.execute("PRAGMA integrity_check(1)").fetchall() == [("ok",)])
+        except (sqlite3.Error, MemoryError):
+            return False
+
     @contextlib.contextmanager
     def _errors(self) -> Iterator[None]:
         try:
             yield
         except sqlite3.Error as error:
             code = _code(error)
+            if code in _UNFIT and self._is_whole():
+                code = sqlite3.SQLITE_IOERR
             said = _UNFIT.get(code) or _CURES.get(code)
             said = said or f"SQLite says: {show(str(error))}; restore a copy, or start another"
             kind: type[FaultdxError] = OutputError if self._writing and code not in _UNFIT else ConfigError

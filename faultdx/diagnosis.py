@@ -91,7 +91,10 @@ def levels_of(record: Record) -> list[dict[str, Any]]:
     """Return RMS, peak, crest factor and kurtosis of each channel."""
     out = []
     for name, x in zip(record.channels, record.signal, strict=True):
-        found = level(x) if np.isfinite(x).all() else Level(*[np.nan] * 4)
+        try:
+            found = level(x)
+        except RecordError:  # it is not finite
+            found = Level(*[np.nan] * 4)
         out.append(
             {
                 "channel": show(name),

@@ -9,22 +9,17 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import itertools
 import os
 import shutil
 import stat
-import time
 import unicodedata
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from faultdx.errors import ConfigError, OutputError
+from faultdx.leftovers import is_temporary, sweep
+from faultdx.leftovers import temporary as temporary_name
 
-_SUFFIX = ".faultdx-tmp"
-_swept: set[Path] = set()
-_number = itertools.count()
-_STALE_S = 3600.0  # seconds after which a temporary file of a dead process is rubbish
-_ABANDONED_S = 86400.0  # and of any process: numbers are used again, and in a container they always are
 _PROBE_BYTES = 4096  # an empty file has room on a full disk
 # what file systems say that cannot sync a folder: then there is nothing to wait for
 _NO_FOLDER_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS)
@@ -158,7 +153,7 @@ def is_vacant(folder: str | os.PathLike[str], *, but: Collection[str] = ()) -> b
     but : names that count for nothing, too. Without this a kill at the first write leaves a folder that is neither
     empty nor a result of ours, which no option may replace. OSError is the caller's.
     """
-    return all(name in but or (name.startswith(".") and name.endswith(_SUFFIX)) for name in _names(Path(folder)))
+    return all(name in but or is_temporary(name) for name in _names(Path(folder)))
 
 
 def _names(folder: Path) -> list[str]:
@@ -167,8 +162,8 @@ def _names(folder: Path) -> list[str]:
 
 def _probe(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    _sweep(folder)
-    probe = _temporary(folder / "probe")
+    sweep(folder)
+    probe = temporary_name(folder / "probe")
     try:
         _write(probe, bytes(_PROBE_BYTES), sync=False)
     except OSError:
@@ -221,43 +216,6 @@ def _remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _temporary(target: Path) -> Path:
-    """Return a name that nobody else uses: not another thread, and not a process of this number in another container.
-
-    The name is cut by bytes, which is what a file system counts.
-    """
-    name = os.fsdecode(os.fsencode(target.name)[:190])
-    mark = f"{time.time_ns() // 1000 & 0xFFFFFFFF:08x}-{next(_number)}"
-    return target.parent / f".{name}.{mark}.{os.getpid()}{_SUFFIX}"
-
-
-def _sweep(folder: Path) -> None:
-    """Remove what killed processes left in `folder`: an hour old and its process gone, or a day old. Once a folder.
-
-    The hour is for processes of another container on the same folder, whose numbers mean nothing here; the day for
-    numbers that are in use again. What is still being written is younger.
-    """
-    if folder in _swept:
-        return
-    _swept.add(folder)
-    for path in folder.glob(f".*{_SUFFIX}"):
-        pid = path.name.removesuffix(_SUFFIX).rpartition(".")[2]
-        with contextlib.suppress(OSError):
-            age = time.time() - path.stat().st_mtime
-            if pid.isdecimal() and (age > _ABANDONED_S or (age > _STALE_S and not _alive(int(pid)))):
-                path.unlink()
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except OSError:  # it is there, and not ours
-        return True
-    return True
-
-
 @contextlib.contextmanager
 def replacing(path: str | os.PathLike[str], *, overwrite: bool = True) -> Iterator[Path]:
     """Give a temporary path in the folder of `path`; when the block ends well, sync it and rename it to `path`.
@@ -266,7 +224,7 @@ def replacing(path: str | os.PathLike[str], *, overwrite: bool = True) -> Iterat
     The last step, to sync the folder, is the one that can fail with the new file in place.
     """
     target = Path(path)
-    temporary = _temporary(target)
+    temporary = temporary_name(target)
     try:
         _make_way(target, overwrite=overwrite)
         yield temporary
@@ -303,7 +261,7 @@ def _make_way(target: Path, *, overwrite: bool) -> None:
     _refuse_what_is_no_file(target)
     if not overwrite and target.exists():
         raise OutputError(f"{show(target)}: exists already; --overwrite replaces it")
-    _sweep(target.parent)
+    sweep(target.parent)
 
 
 def _bytes(data: bytes | str) -> bytes:
@@ -325,8 +283,9 @@ def write_together(files: Mapping[Path, bytes | str], *, overwrite: bool = True,
 
     without : files of an older result, which would be another's beside this one; they go with it
     """
-    new = {Path(path): _temporary(Path(path)) for path in files}
+    new = {Path(path): temporary_name(Path(path)) for path in files}
     old: dict[Path, Path] = {}
+    placed: list[Path] = []
     at = next(reversed(new))
     try:
         for target, temporary in new.items():
@@ -337,14 +296,15 @@ def write_together(files: Mapping[Path, bytes | str], *, overwrite: bool = True,
             for target in (*reversed(new), *without):  # the one that vouches goes first, and comes last
                 at = target
                 if target.is_file():
-                    aside = _temporary(target)
+                    aside = temporary_name(target)
                     target.rename(aside)
                     old[target] = aside
             for target, temporary in new.items():
                 at = target
+                placed.append(target)
                 temporary.rename(target)
         except BaseException:
-            _take_back(new, old)
+            _take_back(placed, old)
             raise
         for aside in old.values():
             _remove(aside)
@@ -358,11 +318,24 @@ def write_together(files: Mapping[Path, bytes | str], *, overwrite: bool = True,
             _remove(temporary)
 
 
-def _take_back(new: Mapping[Path, Path], old: Mapping[Path, Path]) -> None:
-    """Remove the new files that have their names, and give the old ones theirs: the one that vouches comes last."""
-    for target, temporary in new.items():
-        if target not in old and not temporary.exists():
+def _take_back(placed: Iterable[Path], old: Mapping[Path, Path]) -> None:
+    """Remove the new files that have got their names, and give the old ones theirs: the one that vouches comes last.
+
+    No file is looked at: that may be what fails.
+    """
+    for target in placed:
+        if target not in old:
             _remove(target)
     for target, aside in reversed(list(old.items())):
         with contextlib.suppress(OSError):
-            aside.rename(target)
+            _give_back(aside, target)
+
+
+def _give_back(aside: Path, target: Path) -> None:
+    """Give an old file its name again; where no name can be changed any more, its content. Raises OSError."""
+    try:
+        aside.rename(target)
+    except OSError:
+        target.unlink(missing_ok=True)
+        _write(target, aside.read_bytes(), sync=True)
+        _remove(aside)

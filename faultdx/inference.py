@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from faultdx.errors import ModelError
 from faultdx.files import show
-from faultdx.intake import read_file
+from faultdx.intake import parse_json, read_file
 from faultdx.trials import remember, trial_of, was_tried
 from faultdx.vetting import RefusedError, check_graph, fits, session, tried
 from faultdx.voting import softmax
@@ -213,19 +213,11 @@ def content_digest(info: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode("ascii")).hexdigest()
 
 
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Refuse a key that comes twice: readers differ in which of the two they take."""
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        raise ValueError("a key twice")
-    return found
-
-
 def _checked(data: bytes, path: Path) -> dict[str, Any]:
     name = show(path)
     try:
-        info = json.loads(data, object_pairs_hook=_once)
-    except (ValueError, RecursionError) as error:
+        info = parse_json(data)
+    except ValueError as error:
         raise ModelError(f"{name}: is not JSON: copy the model folder again") from error
     if not isinstance(info, dict) or info.get("schema") != SCHEMA:
         found = info.get("schema") if isinstance(info, dict) else None

@@ -116,7 +116,7 @@ class Model:
             enough = self.info["min_confidence"] if min_confidence is None else min_confidence
             found = self._vote(record, enough, checks)
             if self.hears and (self._bearing is not None or record.details.get("bearing")):
-                found = self._heard(found, record, insists=enough == 0)
+                found = self._heard(found, record, enough)
             if record.details.get("teeth"):
                 from faultdx.gearing import with_gears
 
@@ -125,6 +125,10 @@ class Model:
                 from faultdx.baseline import with_baseline
 
                 found = with_baseline(found, record, self.baseline, insists=enough == 0)
+                if "agreement" in found.evidence:
+                    from faultdx.fusion import with_change
+
+                    found = with_change(found, healthy=self.info["healthy"], enough=enough)
         return replace(found, elapsed_s=time.perf_counter() - began)
 
     def diagnose_item(self, item: Item, *, min_confidence: float | None = None, quality: str = "refuse") -> Diagnosis:
@@ -177,7 +181,7 @@ class Model:
     def explained(self, found: Diagnosis) -> Diagnosis:
         """Return a diagnosis of this model with what it rests on: `explanation`, and `evidence["why"]` as JSON.
 
-        About the verdict, or the most probable class where there is none. A diagnosis without a vote comes back as it
+        About the network's most probable class, believed or not. A diagnosis without a vote comes back as it
         is. Takes a fraction of a second (`faultdx.explanation`), so that it is for reports; never raises for a record.
         """
         if found.record is None or not found.probabilities:
@@ -186,7 +190,7 @@ class Model:
         from faultdx.shrinkage import from_dict as healthy_of
 
         net, info = self._network, self.info
-        about = found.verdict or max(found.probabilities, key=lambda name: found.probabilities[name])
+        about = max(found.probabilities, key=lambda name: found.probabilities[name])  # also where it is not believed
         starts, segments = self._segments(found.record)
         network = info.get("network")
         known = network.get("multiply_adds") if isinstance(network, Mapping) else None
@@ -217,7 +221,10 @@ class Model:
         if self._resampled(record):
             signal = resample(signal, from_hz=record.sampling_rate_hz, to_hz=net.sampling_rate_hz)
         starts = segment_starts(0, signal.shape[1], length=net.segment, hop=net.segment)
-        segments = cut(signal, starts, length=net.segment)
+        if len(signal) == 1:  # they stand one behind the other as it is, and nobody writes into them
+            segments = signal[:, : len(starts) * net.segment].reshape(-1, 1, net.segment)
+        else:
+            segments = cut(signal, starts, length=net.segment)
         return starts, normalize(segments, method=self.info["normalization"], record=signal)
 
     def _vote(self, record: Record, min_confidence: float, checks: tuple[Check, ...]) -> Diagnosis:
@@ -287,55 +294,20 @@ class Model:
             **facts,
         )
 
-    def _heard(self, found: Diagnosis, record: Record, *, insists: bool) -> Diagnosis:
-        """Return the network's diagnosis with the testimony of the spectrum beside it.
-
-        It takes no verdict of a fault away. An all-clear that it contradicts is none, and where the network has no
-        verdict, damage that it shows is a fault.
-        """
-        from faultdx.testimony import agreement, hear
+    def _heard(self, found: Diagnosis, record: Record, enough: float) -> Diagnosis:
+        """Return the network's diagnosis with the testimony of the spectrum weighed in: `faultdx.fusion`."""
+        from faultdx.agreement import why_not
+        from faultdx.fusion import with_spectrum
+        from faultdx.testimony import hear
 
         heard = hear(record, self._bearing, checks=found.quality)
         if heard.witness is None:
             why = "it says nothing" if heard.obstacle is None else heard.obstacle.message
+            found = replace(found, evidence={**found.evidence, **({"speed": heard.offer} if heard.offer else {})})
             return replace(found, warnings=(*found.warnings, f"the bearing was not looked at: {why}"))
-        word, sentence = agreement(heard, verdict=found.verdict, fault=found.fault)
-        evidence = {**found.evidence, "witness": {"with_the_network": word, **heard.to_dict()}}
-        warnings = (*found.warnings, *heard.notes, *([sentence] if sentence else []))
-        found = replace(found, evidence=evidence, warnings=warnings, witness=heard.witness)
-        found = self._weighed(found, word, silent=heard.witness.verdict == "not_assessable")
-        if word == "disagree" and found.fault is False and not insists:
-            found = replace(found, status="undecided", verdict=None, fault=None)
-        elif word == "disagree" and (found.confidence or 0.0) < self.info["min_confidence"] and not insists:
-            # both see a fault, and which one is open
-            found = replace(found, status="undecided", verdict=None, fault=True)
-        if found.verdict is None and heard.witness.verdict in ("located", "damaged"):
-            found = replace(found, fault=True)
-        return found
-
-    def _weighed(self, found: Diagnosis, word: str, *, silent: bool) -> Diagnosis:
-        """Return the diagnosis with the confidence that the spectrum leaves of a verdict, and how that came about."""
-        if found.confidence is None or found.fault is None:
-            return found
-        kind = "fault" if found.fault else "healthy"
-        said: dict[str, Any] = {"word": word, "kind": kind, "network": found.confidence}
-        if self._together is None:
-            from faultdx.agreement import why_not
-
-            said |= {"calibrated": False, "why": why_not(self.info.get("agreement")), "stated": found.confidence}
-            return replace(found, evidence={**found.evidence, "agreement": said})
-        stated = self._together.state(found.confidence, kind=kind, word=None if silent else word)
-        said |= {
-            "calibrated": True,
-            "stated": stated.confidence,
-            "supported": stated.supported,
-            "ratio": stated.ratio,
-            "assessed": not silent,
-            "records": self._together.records,
-            "specimens": self._together.specimens,
-            "holds_for": self._together.holds_for,
-        }
-        return replace(found, confidence=stated.confidence, evidence={**found.evidence, "agreement": said})
+        why = why_not(self.info.get("agreement"))
+        healthy = self.info["healthy"]
+        return with_spectrum(found, heard, healthy=healthy, calibration=self._together, why=why, enough=enough)
 
     def _conformal_set(self, probabilities: Mapping[str, float], known: Assessment | None) -> tuple[str, ...] | None:
         """Return the classes of the record's set; it covers nothing on a record that is unlike those it was set on."""
@@ -370,7 +342,8 @@ def _impossible(record: Record) -> Check | None:
         return Check("sampling_rate", rate, PLAUSIBLE_HZ[1], "refuse", f"a sampling rate of {rate:g} Hz is impossible")
     if rpm is not None and not PLAUSIBLE_RPM[0] <= rpm <= PLAUSIBLE_RPM[1]:
         return Check("speed", rpm, PLAUSIBLE_RPM[1], "refuse", f"a speed of {rpm:g} rpm is impossible")
-    peak = float(np.max(np.abs(record.signal), initial=0.0))
+    low, high = (float(bound(initial=0.0)) for bound in (record.signal.min, record.signal.max))
+    peak = max(-low, high) if low <= high else math.nan  # NaN is both
     if not peak <= HIGHEST:  # NaN too
         message = f"its values reach {peak:.3g}, which no sensor gives: check its format and byte order"
         return Check("level", peak, HIGHEST, "refuse", message)

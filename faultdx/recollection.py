@@ -20,6 +20,7 @@ from faultdx.dataset import Prepared
 from faultdx.diagnosis import Diagnosis
 from faultdx.evaluation import Condition, Known
 from faultdx.inference import Network
+from faultdx.intake import parse_json
 from faultdx.journal import Journal
 from faultdx.model import Model
 from faultdx.records.record import Record
@@ -78,8 +79,8 @@ class Memory:
         found = self._journal.get(key, most=_MOST_TEXT)
         if found is not None:
             try:
-                value = json.loads(found)
-            except (ValueError, RecursionError):
+                value = parse_json(found)
+            except ValueError:
                 value = None
             if isinstance(value, dict):
                 return value

@@ -17,6 +17,7 @@ import numpy as np
 from faultdx.config import PrepareConfig
 from faultdx.cutting import Cutting, Known, Seen, resampled_length, starts_of, state_of
 from faultdx.dataset import Block
+from faultdx.intake import parse_json
 from faultdx.journal import Journal
 from faultdx.records.table import Item
 from faultdx.signals.noise import KINDS
@@ -108,12 +109,12 @@ def _block_name(known: Known, shares: Shares, plan: Cutting) -> str:
 def _known(data: bytes) -> Known | None:
     """Return what JSON says of a record, None where it is not of that kind."""
     try:
-        told = json.loads(data)
+        told = parse_json(data)
         seen = told.pop("seen")
         told |= {name: tuple(told[name]) for name in ("channels", "notes")}
         seen["state"] = tuple(seen["state"])
         known = Known(seen=Seen(**seen), **told)
         fits = all(_FITS[str(f.type)](getattr(of, f.name)) for of in (known, known.seen) for f in fields(of))
-    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+    except (ValueError, LookupError, TypeError, AttributeError):
         return None
     return known if fits and known.samples > 0 and 0 < known.seen.rate_hz < math.inf else None

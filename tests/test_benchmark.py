@@ -771,6 +771,10 @@ def test_the_command_counts_shows_and_lists(
     code, said, err = ran(plan, "--data", folder, "--out", out, "--dry-run", "--json")
     told = json.loads(said)
     assert (code, err, told["cells"], told["finished"]) == (0, "", 2, 1) and told["seconds_left"] >= 0
+    before = {path: path.read_bytes() for path in sorted(out.rglob("*")) if path.is_file()}
+    code, said, err = ran(plan, "--data", folder, "--out", out, "--dry-run", "--overwrite", "--json")
+    assert (code, err, json.loads(said)["finished"]) == (0, "", 0)  # all would be run again, and nothing is gone yet
+    assert before == {path: path.read_bytes() for path in sorted(out.rglob("*")) if path.is_file()}
     benchmark("unseen-noise", show=True)
     assert read_plan(capsys.readouterr().out, name="x", origin="x").tests == find_plan("unseen-noise").tests
     benchmark(listing=True, json=True)

@@ -328,7 +328,7 @@ def test_prepare_takes_one_recording_from_standard_input(real_data: Path, tmp_pa
 
 
 def test_help_shows_the_defaults_that_stand_in_brackets(tmp_path: Path) -> None:
-    for command, words in (("train", ("[drsn-wide]", "[-10:10]")), ("prepare", ("[label]", "[no overlap]", "[auto]"))):
+    for command, words in (("train", ("[drsn-fused]", "[-12:10]")), ("prepare", ("[label]", "[no overlap]", "[auto]"))):
         said = " ".join(faultdx_here(command, "-h", cwd=tmp_path).out.split())
         assert all(word in said for word in words), said
 

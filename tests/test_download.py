@@ -25,7 +25,7 @@ from pathlib import Path
 import pytest
 from helpers import Ran, assert_refused, environment, faultdx_here
 
-from faultdx import downloads, files, transfer
+from faultdx import downloads, files, leftovers, transfer
 from faultdx.errors import ConfigError, OutputError, RecordError
 from faultdx.records import find_records
 from faultdx.records.cwru import Entry, catalogue
@@ -582,7 +582,7 @@ def assert_refused_late(ran: Ran, code: int, *words: str) -> None:
 def test_the_temporary_name_is_one_that_readers_skip_and_the_sweep_leaves(tmp_path: Path) -> None:
     partial = partial_file(tmp_path, b"half")
     os.utime(partial, (0, 0))
-    assert partial.name.endswith(files._SUFFIX) and f".x{transfer._PARTIAL}" == f".x.{PARTIAL}"
+    assert partial.name.endswith(leftovers.SUFFIX) and f".x{transfer._PARTIAL}" == f".x.{PARTIAL}"
     with files.replacing(tmp_path / "a") as temporary:
         temporary.write_bytes(b"")
     assert partial.exists()

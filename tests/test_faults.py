@@ -10,6 +10,7 @@ import os
 import resource
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from torture.disk import SHORT, compiled
 from torture.ways_out import EXCEPTIONS, ways_out
 
 import faultdx as package
-from faultdx import files
+from faultdx import files, leftovers
 from faultdx.dataset import created
 from faultdx.errors import OutputError
 from faultdx.files import atomic_write, check_folder, write_together
@@ -112,8 +113,32 @@ def test_whichever_call_fails_all_are_old_or_all_are_new(
     assert found == (after if not failed or last_sync else before)
 
 
+@pytest.mark.parametrize("first", range(1, 7))
+def test_what_may_not_be_looked_at_any_more_is_not_taken_for_new(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, first: int
+) -> None:
+    kinds = ("a.csv", "b.html", "c.json")
+    for kind in kinds:
+        (tmp_path / kind).write_text("old")
+    real, calls = os.stat, 0
+
+    def failing(path: str, **how: bool) -> os.stat_result:
+        nonlocal calls
+        calls += str(tmp_path) in str(path) and str(path) != str(tmp_path)
+        if calls >= first:
+            raise PermissionError(errno.EACCES, "not even to be looked at", path)
+        return real(path, **how)
+
+    monkeypatch.setattr(os, "stat", failing)
+    monkeypatch.setattr(os, "lstat", failing)
+    with pytest.raises(OutputError):
+        write_together({tmp_path / kind: "new" for kind in kinds})
+    monkeypatch.undo()
+    assert {p.name: p.read_text() for p in tmp_path.iterdir()} == dict.fromkeys(kinds, "old")
+
+
 @pytest.mark.parametrize("last", [1, 2, 3])
-def test_what_cannot_be_taken_back_leaves_nothing_that_vouches(
+def test_where_no_name_can_be_changed_back_the_old_contents_come_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, last: int
 ) -> None:
     (tmp_path / "model.onnx").write_text("old")
@@ -130,7 +155,31 @@ def test_what_cannot_be_taken_back_leaves_nothing_that_vouches(
     monkeypatch.setattr(Path, "rename", failing)
     with pytest.raises(OutputError):
         write_together({tmp_path / "model.onnx": "new", tmp_path / "model.json": "new"})
+    assert {p.name: p.read_text() for p in tmp_path.iterdir()} == {"model.onnx": "old", "model.json": "old"}
+
+
+def test_what_can_neither_be_renamed_nor_written_leaves_nothing_that_vouches(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "model.onnx").write_text("old")
+    (tmp_path / "model.json").write_text("old")
+    real, calls = Path.rename, 0
+
+    def failing(self: Path, target: Path) -> Path:
+        nonlocal calls
+        calls += 1
+        if calls > 2:
+            raise OSError(errno.EIO, "broken for good")
+        return real(self, target)
+
+    monkeypatch.setattr(Path, "rename", failing)
+    monkeypatch.setattr(Path, "read_bytes", lambda _: (_ for _ in ()).throw(OSError(errno.EIO, "and this")))
+    with pytest.raises(OutputError):
+        write_together({tmp_path / "model.onnx": "new", tmp_path / "model.json": "new"})
+    monkeypatch.undo()
     assert not (tmp_path / "model.json").exists()
+    # under names that are swept when they are old
+    assert sorted(p.read_text() for p in tmp_path.iterdir() if leftovers.is_temporary(p.name)) == ["old", "old"]
 
 
 def test_they_can_be_refused_before_any_is_touched(tmp_path: Path) -> None:
@@ -217,9 +266,40 @@ def test_no_room_to_quantise_in_is_an_output_error(tmp_path: Path, monkeypatch: 
     def full(**_: object) -> object:
         raise OSError(errno.ENOSPC, "full", str(tmp_path))
 
-    monkeypatch.setattr(quantization.tempfile, "TemporaryDirectory", full)
+    monkeypatch.setattr(tempfile, "mkdtemp", full)
     with pytest.raises(OutputError, match="cannot be written: no space left on device"):
         quantization.quantize(b"", np.zeros((4, 1, 8), np.float32))
+
+
+@beyond_a_gateway
+def test_scratch_files_that_may_not_be_removed_are_an_output_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """tempfile tries again and again, until Python has no stack left."""
+    from onnxruntime import quantization as library
+
+    from faultdx import portable, quantization
+
+    def endless(*_: object, **__: object) -> None:
+        raise RecursionError
+
+    monkeypatch.setattr(library, "quantize_static", endless)
+    monkeypatch.setattr(portable.packages_for_export(), "load_from_string", lambda _: None)
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    with pytest.raises(OutputError, match="scratch files cannot be removed"):
+        quantization.quantize(b"", np.zeros((4, 1, 8), np.float32))
+    assert names(tmp_path) == []
+
+
+def test_a_scratch_folder_takes_what_libraries_leave_and_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with leftovers.scratch() as folder:
+        (folder / "ours").touch()
+        left = Path(tempfile.mkdtemp())
+        (left / "theirs").touch()
+        assert left.parent == folder and folder.parent == tmp_path and folder.stat().st_mode & 0o077 == 0
+    assert names(tmp_path) == [] and tempfile.tempdir == str(tmp_path)
 
 
 # ---- the command line, on a disk that fails

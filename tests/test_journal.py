@@ -9,7 +9,7 @@ import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from helpers import Trained, beyond_a_gateway, faultdx_here
 
-from faultdx import files, journal, passes, recollection
+from faultdx import files, journal, leftovers, passes, recollection
 from faultdx.assessment import Question, evaluate
 from faultdx.cli.console import Stopped
 from faultdx.config import PrepareConfig
@@ -380,13 +380,13 @@ def test_it_is_swept_a_day_after_the_last_entry_unless_the_command_comes_back(tm
         raise Killed
     for age, stays in ((20 * 3600, True), (30 * 3600, False)):
         os.utime(journal_path(out), (time.time() - age,) * 2)
-        files._swept.clear()
+        leftovers.swept.clear()
         if not stays:
             spare(out)
         files.check_folder(tmp_path)
         assert journal_path(out).exists()
     os.utime(journal_path(out), (time.time() - 30 * 3600,) * 2)
-    files._swept.clear()
+    leftovers.swept.clear()
     files.check_folder(tmp_path)
     assert list(tmp_path.iterdir()) == []
     spare(out)  # nothing is made
@@ -397,7 +397,7 @@ def test_a_prepare_that_comes_back_after_days_is_taken_up(items: list[Item], who
     out = tmp_path / "out.h5"
     killed(items, out, "reading", 4)
     os.utime(journal_path(out), (time.time() - 5 * 86400,) * 2)
-    files._swept.clear()
+    leftovers.swept.clear()
     assert taken(again(items, out)).startswith("4 of 6") and out.read_bytes() == whole
 
 
@@ -584,3 +584,19 @@ def test_the_command_says_that_it_kept_and_that_it_took_up(
     ran = faultdx_here(*words, cwd=tmp_path)
     assert ran.code == 0 and "note: 5 of 48 records are taken up" in ran.err
     assert not list(tmp_path.glob(".p*"))
+
+
+def test_what_another_user_owns_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who may write it decides what was finished: its digests are no secret."""
+    with suppress(KeyboardInterrupt), kept(tmp_path / "x", ["a"]) as book:
+        book.put("one", b"1")
+        raise KeyboardInterrupt
+    before, mine = journal_path(tmp_path / "x").read_bytes(), os.geteuid()
+    monkeypatch.setattr(os, "geteuid", lambda: mine + 1)
+    with kept(tmp_path / "x", ["a"]) as book:
+        assert not book.active and book.get("one", most=9) is None
+        book.put("two", b"2")
+    assert journal_path(tmp_path / "x").read_bytes() == before
+    monkeypatch.undo()
+    with kept(tmp_path / "x", ["a"]) as book:
+        assert book.get("one", most=9) == b"1"

@@ -18,7 +18,7 @@ from helpers import Trained, beyond_a_gateway
 from test_training import QUICK, TOY, metrics, run, stop_after, toy_signals, write_prepared
 from torture import kills, whole
 
-from faultdx import checkpoint, files, runs
+from faultdx import checkpoint, files, leftovers, runs
 from faultdx.benchmark import runner
 from faultdx.cli.console import StopFlag, Stopped
 from faultdx.cli.evaluate import _target
@@ -152,7 +152,7 @@ def test_a_probe_that_was_killed_is_swept_and_hinders_nobody(tmp_path: Path) -> 
         (tmp_path / f".probe.{number}{whole.TEMPORARY}").touch()
     files.check_folder(tmp_path)
     assert kills.age(tmp_path, 2 * 86400.0) == 2
-    files._swept.clear()
+    leftovers.swept.clear()
     files.check_folder(tmp_path)
     assert list(tmp_path.iterdir()) == []
 

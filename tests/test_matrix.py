@@ -33,6 +33,8 @@ def made(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(trained.run, folder / "run")
     ran = faultdx("diagnose", "rig/501.mat", "--model", "run", "--history", "h.sqlite", cwd=folder)
     assert ran.code == 0
+    ran = faultdx("baseline", "rig/501.mat", "--out", "b.json", cwd=folder)
+    assert ran.code == 0, ran.err
     return folder
 
 

@@ -9,6 +9,7 @@ import random
 import shutil
 import signal
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,10 +18,12 @@ import h5py
 import numpy as np
 import pytest
 from helpers import Trained, assert_refused, beyond_a_gateway, faultdx_here
-from torture.lies import case_of, judge, read_model, read_prepared
-from torture.mutations import DEEP, sealed
+from torture.lies import case_of, judge, read_baseline, read_model, read_prepared
+from torture.mutations import DEEP, HEAD, sealed
 
 from faultdx import surveying, vetting
+from faultdx.baseline import fit
+from faultdx.baseline_file import save
 from faultdx.benchmark.results import read_cell
 from faultdx.config import TrainConfig, load
 from faultdx.dataset import open_prepared
@@ -29,6 +32,7 @@ from faultdx.inference import Network, content_digest
 from faultdx.intake import read_file
 from faultdx.model import load_model
 from faultdx.plans import find_plan
+from faultdx.records.record import Record
 from faultdx.surveying import fletcher32
 from faultdx.vetting import RefusedError, check_graph
 
@@ -116,6 +120,22 @@ def test_the_samples_are_those_that_hdf5_reads(prepared: Path) -> None:
         assert {k: v.tolist() for k, v in ours.records().items() if k == "path"} == {
             "path": file["records/path"].asstr()[:].tolist()
         }
+
+
+def test_a_sample_of_mutants_of_a_baseline(tmp_path: Path) -> None:
+    """Cut at each 32nd byte of its head; changed at random; with a value that is odd, under a digest that fits it."""
+    noise = np.random.default_rng(0).normal(size=(1, 12_000)).astype(np.float32)
+    save(fit([Record(noise, 12_000.0, channels=("DE",), sha256="0" * 64)])[0], tmp_path / "pump.json")
+    good = json.loads(json.dumps(read_baseline(tmp_path / "pump.json")))
+    outcomes: Counter[str] = Counter()
+    for number in (*range(0, HEAD, 32), *range(HEAD, HEAD + 120)):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        case = case_of("baseline", number, 3, tmp_path, folder, {})
+        outcome, text = judge(case, good, [])
+        assert not outcome.startswith("FINDING"), (number, case.how, outcome, text)
+        outcomes[outcome] += 1
+    assert outcomes["refused"] > 80 and len(outcomes) == 3
 
 
 @pytest.mark.parametrize("count", [1, 2, 127, 128, 129, 40_000])

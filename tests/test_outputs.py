@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 import typer.main
 from helpers import FAULTDX, Trained, assert_refused, environment, faultdx
+from rows import row
 from test_metrics import key, parse
 
 from faultdx import database
@@ -211,3 +212,16 @@ def test_diagnoses_that_are_killed_or_run_at_once_are_all_there_in_the_end(train
     with History.read(history) as opened:
         found = [os.path.basename(entry.row.file) for entry in opened.entries()]  # noqa: PTH119
     assert sorted(found) == sorted(path.name for path in trained.rig.glob("*.mat"))
+
+
+def test_a_pipe_that_came_in_place_of_the_table_meanwhile_is_not_replaced(model: Model, tmp_path: Path) -> None:
+    """--overwrite is for tables: what a run writes for hours is not what was there when it began."""
+    table = tmp_path / "t.csv"
+    table.write_text("old")
+    with Outputs(model, csv=table, overwrite=True) as outputs:
+        outputs.add_row(row(1), "{}")
+        table.unlink()
+        os.mkfifo(table)
+        (wrong,) = outputs.finish()
+    assert isinstance(wrong, OutputError) and "t.csv: is a pipe; name a file" in str(wrong)
+    assert table.is_fifo() and [p.name for p in tmp_path.iterdir()] == ["t.csv"]

@@ -116,3 +116,36 @@ def test_one_that_failed_is_not_remembered(trained: Trained, cache: Path, monkey
         with pytest.raises(ModelError, match="does not end"):
             inference.Network.open(trained.run)
     assert not cache.exists()
+
+
+def test_what_another_user_owns_is_not_believed(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    remember("ab" * 32)
+    mine = os.geteuid()
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "geteuid", lambda: mine + 1)
+        assert not was_tried("ab" * 32)
+    assert was_tried("ab" * 32)
+
+
+@pytest.mark.parametrize("place", ["tried", "faultdx", "cache"])
+def test_nothing_is_remembered_where_others_may_write(cache: Path, place: str) -> None:
+    """It would not be believed; and what they put there is not swept away in their place."""
+    remember("ab" * 32)
+    folder = {"tried": cache, "faultdx": cache.parent, "cache": cache.parent.parent}[place]
+    folder.chmod(0o777)
+    remember("cd" * 32)
+    folder.chmod(0o700)
+    assert was_tried("ab" * 32) and not was_tried("cd" * 32)
+
+
+def test_another_version_of_what_runs_it_tries_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = trial_of(b"a", SHAPE, 3)
+
+    class Other:
+        __version__ = "0.0.1"
+
+    monkeypatch.setattr(trials, "onnx_runtime", lambda: Other)
+    assert trial_of(b"a", SHAPE, 3) != before
+    monkeypatch.undo()
+    monkeypatch.setattr(trials, "_RULES", trials._RULES + 1)
+    assert trial_of(b"a", SHAPE, 3) != before

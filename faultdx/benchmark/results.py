@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import math
 import statistics
 from collections import defaultdict
@@ -20,7 +19,7 @@ from typing import Any
 from faultdx.benchmark.cells import Cell
 from faultdx.errors import DatasetError
 from faultdx.files import show
-from faultdx.intake import read_file
+from faultdx.intake import parse_json, read_file
 
 COLUMNS = (
     "plan", "data", "variant", "split", "level", "network", "input", "recipe", "training_noise", "seed", "side",
@@ -28,7 +27,7 @@ COLUMNS = (
     "steps", "cell", "train_seconds", "train_cpu_seconds",
 )  # fmt: skip
 Row = Mapping[str, Any]
-_MOST_BYTES = 1 << 28  # of a cell's result
+_MOST_BYTES = 1 << 26  # of a cell's result
 
 
 @dataclass(frozen=True)
@@ -50,8 +49,8 @@ def read_cell(path: Path) -> dict[str, Any] | None:
         if not path.exists():
             return None
         data = read_file(path, limit_bytes=_MOST_BYTES, kind=DatasetError, cure="delete it, and its cell is run again")
-        found = json.loads(data)
-    except (OSError, ValueError, RecursionError) as error:
+        found = parse_json(data)
+    except (OSError, ValueError) as error:
         raise DatasetError(f"{show(path)}: is damaged: delete it, and its cell is run again") from error
     if not isinstance(found, dict) or found.get("status") not in ("finished", "failed"):
         raise DatasetError(f"{show(path)}: is no result of a cell: delete it, and its cell is run again")

@@ -31,6 +31,7 @@ from faultdx.benchmark.results import read_cell, rows_of, to_csv
 from faultdx.benchmark.sources import content_of
 from faultdx.errors import ConfigError, OutputError
 from faultdx.files import atomic_write, check_folder, is_vacant, output_error, show
+from faultdx.intake import parse_json, read_file
 from faultdx.plans import Plan
 
 SCHEMA = "faultdx.benchmark/1"
@@ -284,7 +285,7 @@ def _folder(plan: Plan, out: Path, *, overwrite: bool) -> Iterator[None]:
     mark = out / MARK
     try:
         if mark.is_file():
-            there = json.loads(mark.read_text("utf-8"))
+            there = parse_json(read_file(mark, limit_bytes=1 << 20, kind=OutputError, cure="choose another --out"))
             if there.get("schema") != SCHEMA or (there.get("plan") != plan.name and not overwrite):
                 raise OutputError(
                     f"{name}: holds the benchmark {show(str(there.get('plan')))!r}; choose another --out, or "
@@ -303,6 +304,8 @@ def _folder(plan: Plan, out: Path, *, overwrite: bool) -> Iterator[None]:
             raise OutputError(
                 f"{name}: another benchmark is running in this folder; wait for it, or choose another --out"
             ) from None
+        except OSError:  # a file system without locks: what is written is whole all the same
+            pass
         for folder in (out / "cells", out / "work"):  # what killed workers left
             for rest in folder.glob(".*.faultdx-tmp"):
                 rest.unlink(missing_ok=True)

@@ -21,6 +21,7 @@ from typing import Any
 from faultdx.benchmark.cells import Cell, digest
 from faultdx.errors import ConfigError, RecordError
 from faultdx.files import atomic_write, show
+from faultdx.intake import parse_json, read_file
 from faultdx.plans import Data, FileNames, Plan
 from faultdx.records.record import Record
 from faultdx.records.source import find_records, read_item
@@ -28,6 +29,7 @@ from faultdx.records.table import Declared, Item
 
 _FIELDS = ("label", "specimen", "condition", "asset")
 _BLOCK = 1 << 20
+_MOST_BYTES = 1 << 26  # of what was said when a file was made
 
 
 def content_of(plan: Plan, root: Path) -> dict[str, str]:
@@ -191,7 +193,11 @@ def prepared_file(cell: Cell, root: Path, work: Path) -> tuple[Path, Mapping[str
                 "known": known,
             }
             atomic_write(beside, json.dumps(said, indent=1) + "\n")
-        said = json.loads(beside.read_text("utf-8"))
+        data = read_file(beside, limit_bytes=_MOST_BYTES, kind=ConfigError, cure="delete it, and it is made again")
+        try:
+            said = parse_json(data)
+        except ValueError as error:
+            raise ConfigError(f"{show(beside)}: is damaged: delete it, and it is made again") from error
     return path, said
 
 

@@ -72,7 +72,8 @@ def benchmark(
     root = (data or found.folder or Path("data")).absolute()
     side_by_side = check_jobs(jobs)
     if dry_run:
-        _count(look(found, root, out), side_by_side, json)
+        # what --overwrite would run again counts as not run, and stays where it is
+        _count(look(found, root, None if overwrite else out), side_by_side, json)
         return
     if out is None:
         raise ConfigError("--out FOLDER is missing: where the results go")

@@ -10,6 +10,7 @@ import json
 import os
 import signal
 import sys
+import time
 import traceback
 from collections.abc import Callable, Iterator
 from types import FrameType
@@ -129,16 +130,14 @@ def progress() -> Iterator[Step]:
 def print_table(header: list[str], rows: list[list[str]]) -> None:
     """Draw a table on the terminal that stdout is."""
     from rich.console import Console
-    from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in header:
-        table.add_column(name, overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
+    from faultdx.cli.tables import lines
+
+    console = Console()
     try:
-        Console().print(table)
+        for part in lines(header, rows, width=console.width):
+            console.print(part, soft_wrap=isinstance(part, Text))  # the name of a file stays one word
     except BrokenPipeError:
         _silence(sys.stdout)
         raise SystemExit(PIPE_CLOSED) from None
@@ -150,11 +149,54 @@ def on_terminal() -> bool:
 
 
 _stopped: list[int] = []
+_AGAIN_S = 0.02  # until a signal that came in the middle of an import is looked at again
+_LONGEST_IMPORT_S = 3.0  # waited for: a signal is obeyed within 10 s, and a library may be slow to load
+_late: list[float] = []  # when the signals came that wait for the end of an import
+_ended: list[bool] = []  # the run is over, and its exit code stands: what libraries tidy up is not to be disturbed
 
 
-def _raise_stopped(signum: int, _frame: FrameType | None) -> None:
+def _raise_stopped(signum: int, frame: FrameType | None) -> None:
+    """End the run; in the middle of an import, after it.
+
+    An exception that comes out of the initialisation of a C library may take the process down (torch aborts), or come
+    out as another one.
+    """
+    if _ended:
+        return
     _stopped.append(signum)
-    raise Stopped(signum)
+    if not _imports(frame):
+        _forget_late()
+        raise Stopped(signum)
+    if not _late:
+        _late.append(time.monotonic())
+        signal.signal(signal.SIGALRM, _look_again)
+        signal.setitimer(signal.ITIMER_REAL, _AGAIN_S, _AGAIN_S)
+
+
+def _look_again(_signum: int, frame: FrameType | None) -> None:
+    if _ended or not _late:
+        return
+    if not _imports(frame):
+        _forget_late()
+        raise Stopped(_stopped[0])
+    if time.monotonic() - _late[0] > _LONGEST_IMPORT_S:
+        os._exit(128 + _stopped[0])  # what is on the disk is whole at any moment
+
+
+def _forget_late() -> None:
+    if _late:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        _late.clear()
+
+
+def _imports(frame: FrameType | None) -> bool:
+    """Tell whether `frame` is part of an import."""
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            return True
+        frame = frame.f_back
+    return False
 
 
 class StopFlag:
@@ -179,9 +221,9 @@ class StopFlag:
         """
         self.began = True
 
-        def handler(signum: int, _frame: FrameType | None) -> None:
+        def handler(signum: int, frame: FrameType | None) -> None:
             if self._seen:
-                raise Stopped(signum)
+                _raise_stopped(signum, frame)
             self._seen.append(signum)
 
         before = {s: signal.signal(s, handler) for s in _SIGNALS if signal.getsignal(s) is not signal.SIG_IGN}
@@ -239,9 +281,20 @@ def run(app: Callable[[], Any]) -> None:
     for stream in (sys.stdout, sys.stderr):
         if stream is not None and hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
+    _ended.clear()
+    _stopped.clear()
     for number in _SIGNALS:
         if signal.getsignal(number) is not signal.SIG_IGN:  # nohup stays in force
             signal.signal(number, _raise_stopped)
+    try:
+        _run(app)
+    except Stopped as stopped:  # while another end was being said
+        raise SystemExit(128 + stopped.signum) from None
+    finally:
+        _ended.append(True)
+
+
+def _run(app: Callable[[], Any]) -> None:
     try:
         app()
     except FaultdxError as error:
@@ -282,3 +335,10 @@ def run(app: Callable[[], Any]) -> None:
         else:
             say("faultdx: this is a fault of faultdx; FAULTDX_DEBUG=1 shows where")
         raise SystemExit(INTERNAL) from None
+
+
+def flush() -> None:
+    """Write what stdout and stderr still hold. Raises OSError or ValueError where they cannot take it."""
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            stream.flush()

@@ -13,7 +13,7 @@ import typer
 from faultdx.cli import baseline as machine_baseline
 from faultdx.cli import console, machine, options
 from faultdx.cli.outputs import Outputs
-from faultdx.cli.reports import reports_of
+from faultdx.cli.reports import note_language, reports_of
 
 if TYPE_CHECKING:
     from faultdx.answers import Answer, Wanted
@@ -76,6 +76,10 @@ def diagnose(
     records: options.Records = None,
     sampling_rate: options.SamplingRate = None,
     rpm: options.Rpm = None,
+    rpm_range: Annotated[
+        str | None,
+        typer.Option("--rpm-range", metavar="LOW:HIGH", help="Where to look for a speed that is not stated, rpm."),
+    ] = None,
     channel: options.Channel = None,
     variable: options.Variable = None,
     unit: options.Unit = None,
@@ -121,7 +125,7 @@ def diagnose(
         scale=scale,
         asset=asset,
         bearing=bearing,
-        details=machine.details_of(gear, machine_class, zones, power),
+        details=machine.details_of(gear, machine_class, zones, power) | _range_of(rpm_range),
     )
     items = find_records(files or [], table=None if records is None else str(records), flags=declared)
     loaded.hears = _can_be_asked(items, model, bearing, compares=bool(baseline))
@@ -175,6 +179,16 @@ def diagnose(
         code = console.NOT_WRITTEN
     if code:
         raise SystemExit(code)
+
+
+def _range_of(text: str | None) -> dict[str, str]:
+    """Return the speeds to look among as the column of a records table that means the same. Raises ConfigError."""
+    if text is None:
+        return {}
+    from faultdx.unstated import COLUMN, known_range
+
+    known_range(text)
+    return {COLUMN: text}
 
 
 def _check_distinct(
@@ -377,6 +391,7 @@ def _check_options(quality: str | None, *, new_only: bool, has_history: bool) ->
 
         if quality not in QUALITY:
             raise ConfigError(f"--quality {quality!r} is unknown: it is one of {', '.join(QUALITY)}")
+    note_language()
     if new_only and not has_history:
         raise ConfigError("--new-only needs --history FILE: what is new is what the history does not have")
 

@@ -46,6 +46,7 @@ def export(
     from faultdx.files import check_target, show, write_together
     from faultdx.inference import Network, model_folder
     from faultdx.portable import packages_for_export, to_portable
+    from faultdx.soleness import sole
 
     single = out.suffix == ".onnx"
     if not single and not int8:
@@ -65,31 +66,32 @@ def export(
         raise ConfigError(
             f"{show(out)}: its report would be model.json, the name of a model's own: choose another name"
         )
-    if single:
-        check_target(out, overwrite=overwrite)
-        if int8:
-            check_target(beside, overwrite=overwrite)
-    else:
-        _check_folder(out, overwrite=overwrite)
-    data = _model_bytes(source, network)
-    report: dict[str, Any] = {"file": show(out), "precision": str(network.info.get("precision", "float32"))}
-    if calibrate is not None:
-        data, compared = _int8(network, data, calibrate, seed)
-        report |= compared
-    made = to_portable(data, network, precision=report["precision"], probabilities=probabilities)
-    report |= {
-        "opset": made.opset,
-        "outputs": list(made.outputs),
-        "classes": list(network.classes),
-        "checked_difference": made.difference,
-    }
-    if single:
-        written = {out: made.data}
-        if int8:  # the report of another network must not stand beside this one
-            written = {out: made.data, beside: (jsonlib.dumps(report, indent=2) + "\n").encode("ascii")}
-        write_together(written, overwrite=overwrite)
-    else:
-        _write_folder(out, made.data, network, report)
+    with sole(out, folder=not single, note=console.note):
+        if single:
+            check_target(out, overwrite=overwrite)
+            if int8:
+                check_target(beside, overwrite=overwrite)
+        else:
+            _check_folder(out, overwrite=overwrite)
+        data = _model_bytes(source, network)
+        report: dict[str, Any] = {"file": show(out), "precision": str(network.info.get("precision", "float32"))}
+        if calibrate is not None:
+            data, compared = _int8(network, data, calibrate, seed)
+            report |= compared
+        made = to_portable(data, network, precision=report["precision"], probabilities=probabilities)
+        report |= {
+            "opset": made.opset,
+            "outputs": list(made.outputs),
+            "classes": list(network.classes),
+            "checked_difference": made.difference,
+        }
+        if single:
+            written = {out: made.data}
+            if int8:  # the report of another network must not stand beside this one
+                written = {out: made.data, beside: (jsonlib.dumps(report, indent=2) + "\n").encode("ascii")}
+            write_together(written, overwrite=overwrite)
+        else:
+            _write_folder(out, made.data, network, report)
     console.note(
         f"ONNX opset {made.opset}, {report['precision']}, {len(network.classes)} classes, outputs "
         f"{', '.join(made.outputs)}; run in onnxruntime: {made.difference:.1g} off at most"

@@ -49,7 +49,8 @@ Bearing = Annotated[
     typer.Option(
         "--bearing",
         metavar="NAME",
-        help="The bearing, e.g. 6205-2RS, or its geometry: elements,diameter,pitch diameter[,contact angle].",
+        help="The bearing, e.g. 6205-2RS, or its geometry: elements,diameter,pitch diameter[,contact angle], or its "
+        "orders: bpfo=..,bpfi=..,bsf=..,ftf=...",
     ),
 ]
 Variable = Annotated[

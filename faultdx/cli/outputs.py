@@ -72,16 +72,17 @@ class Outputs:
             return False
         return self._recorder.known(item, self._model.digest, min_confidence=self._min_confidence)
 
-    def trend(self, row: Row) -> str | None:
+    def trend(self, row: Row, document: str = "") -> str | None:
         """Return the section of a report on what the history has of the measuring point; None without a history, or
-        where it cannot be read: the report is worth having without."""
+        where it cannot be read: the report is worth having without. document : the diagnosis as JSON"""
         from faultdx.errors import FaultdxError
         from faultdx.report import past
 
         if self._recorder is None:
             return None
         try:
-            return past.section(row, past.earlier_of(self._recorder.earlier(row, last=3 * past.MOST), row))
+            found = self._recorder.earlier(past.asked_before(row), last=3 * past.MOST)
+            return past.section(row, past.earlier_of(found, row), own=past.own_limit(document, row))
         except FaultdxError:
             return None
 

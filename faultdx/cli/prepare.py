@@ -111,6 +111,7 @@ def prepare(
     from faultdx.preparation import prepare as run
     from faultdx.records import Declared, find_records
     from faultdx.records.handles import locate
+    from faultdx.soleness import sole
 
     configuration = load(
         PrepareConfig,
@@ -152,7 +153,7 @@ def prepare(
     tables = [Path(name) / "records.csv" for name in sources or () if name != "-"]
     check_distinct({"--out": out}, [*files, *tables, *([] if records is None else [records])])
     try:
-        with console.progress() as step:
+        with sole(out, note=console.note), console.progress() as step:
             summary = run(
                 items, out, config=configuration, overwrite=overwrite, workers=workers, dask=dask, progress=step
             )

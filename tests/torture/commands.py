@@ -63,8 +63,8 @@ def make_inputs(server: Server, base: Path) -> None:
     """Make recordings, prepared files, runs and a history in `base`, by the command line itself."""
     base.mkdir()
     for argv in (
-        ("simulate", "bearing", "--specimens", "1", "--seconds", "0.6", "--out", "rig"),
-        ("simulate", "bearing", "--specimens", "1", "--seconds", "0.6", "--mat", "7.3", "--out", "rig73"),
+        ("simulate", "bearing", "--specimens", "1", "--seconds", "0.7", "--out", "rig"),
+        ("simulate", "bearing", "--specimens", "1", "--seconds", "0.7", "--mat", "7.3", "--out", "rig73"),
     ):
         _must(server.run(argv, cwd=base))
     for source, target, names in (("rig", "in", (501, 502, 505, 506)), ("rig73", "in73", (503, 507))):
@@ -81,6 +81,7 @@ def make_inputs(server: Server, base: Path) -> None:
         ("prepare", "in", "--segment", "512", "--out", "p.h5"),
         ("train", "p.h5", *TINY, "--out", "run"),
         ("train", "p.h5", *TINY, "--seed", "5", "--out", "other"),
+        ("baseline", "in/501.mat", "--out", "b.json"),
     ):
         _must(server.run(argv, cwd=base))
 
@@ -100,7 +101,9 @@ def _train(base: Path, *more: str) -> tuple[str, ...]:
     return ("train", str(base / "p.h5"), *TINY, "--out", "out/run", "--overwrite", *more)
 
 
-_RUN_MAY_VANISH = ("run/model/model.json", "run/last.pt", "run/metrics.jsonl", "run/curves.png")
+# What `download` fetches here: recordings of the simulated rig, by set. See `forked` and `disk.serving`.
+SERVED = {501: "normal", 502: "normal", 505: "12k_drive_end"}
+_RUN_MAY_VANISH = ("run/model/model.json", "run/config.toml", "run/last.pt", "run/metrics.jsonl", "run/curves.png")
 
 COMMANDS = (
     Command(
@@ -131,6 +134,55 @@ COMMANDS = (
         reads=True,
     ),
     Command("diagnose, new", lambda base: _diagnose(base, files="one")),
+    Command(
+        "diagnose --baseline",
+        lambda base: (
+            "diagnose",
+            str(base / "one" / "505.mat"),
+            "--bearing",
+            "6205",
+            "--baseline",
+            str(base / "b.json"),
+            "--csv",
+            "out/t.csv",
+            "--overwrite",
+        ),
+        lambda base: ("diagnose", str(base / "in" / "501.mat"), "--bearing", "6205", "--csv", "out/t.csv"),
+        reads=True,
+    ),
+    Command(
+        "baseline",
+        lambda base: ("baseline", str(base / "in"), "--asset", "pump 7", "--out", "out/b.json", "--overwrite"),
+        lambda base: ("baseline", str(base / "in73"), "--out", "out/b.json"),
+        reads=True,
+    ),
+    Command("baseline, new", lambda base: ("baseline", str(base / "one"), "--out", "out/new/b.json")),
+    Command("inspect", lambda base: ("inspect", str(base / "in"), "--json"), reads=True),
+    Command("networks", lambda _: ("networks", "--json")),
+    Command("completion", lambda _: ("completion", "bash")),
+    Command(
+        "download",
+        lambda base: (
+            "download",
+            "cwru",
+            "--set",
+            "normal",
+            "--to",
+            "out/cwru",
+            "--base-url",
+            (base / "url").read_text(),
+        ),
+        lambda base: (
+            "download",
+            "cwru",
+            "--set",
+            "12k-drive-end",
+            "--to",
+            "out/cwru",
+            "--base-url",
+            (base / "url").read_text(),
+        ),
+    ),
     Command(
         "history --plot",
         lambda _: ("history", "out/h.sqlite", "--plot", "out/trend.png", "--overwrite"),

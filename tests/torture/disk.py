@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import functools
+import hashlib
+import http.server
 import json
 import mmap
 import os
@@ -10,7 +14,8 @@ import shutil
 import struct
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -65,6 +70,7 @@ class Server:
     """The warm interpreter of `forked`, under the shared object. A context."""
 
     def __init__(self, folder: Path, *, library: Path | None, heavy: bool = False, prefix: Sequence[str] = ()) -> None:
+        self.served: list[tuple[int, str, str]] = []  # of `download`: number, set, git blob id
         self._folder = folder
         self._state = folder / "state"
         self._state.write_bytes(bytes(16))
@@ -118,7 +124,7 @@ class Server:
         said = [self._folder / name for name in ("stdout", "stderr")]
         job = {
             "argv": list(argv), "cwd": os.fspath(cwd), "env": what, "out": str(said[0]), "err": str(said[1]),
-            "file_bytes": file_bytes, "seconds": seconds,
+            "file_bytes": file_bytes, "seconds": seconds, "served": self.served,
         }  # fmt: skip
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(job) + "\n")
@@ -127,6 +133,26 @@ class Server:
         texts = [path.read_bytes().decode("utf-8", "replace") for path in said]
         seen, failed = struct.unpack("qq", self._counts[:])
         return Ended(code, texts[0], texts[1], seen, failed)
+
+
+class _Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@contextlib.contextmanager
+def serving(server: Server, base: Path, sets: Mapping[int, str]) -> Iterator[None]:
+    """Serve the recordings base/in over HTTP for the block, and tell `download` of them; the address is in base/url."""
+    handler = functools.partial(_Quiet, directory=str(base / "in"))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as web:
+        (base / "url").write_text(f"http://127.0.0.1:{web.server_port}")
+        for number, name in sets.items():
+            data = (base / "in" / f"{number}.mat").read_bytes()
+            blob = hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
+            server.served.append((number, name, blob))
+        threading.Thread(target=web.serve_forever, daemon=True).start()
+        yield
+        web.shutdown()
 
 
 @dataclass

@@ -10,6 +10,7 @@ Prints a table; exits 1 on any finding.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import errno
 import os
 import re
@@ -22,8 +23,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from .commands import COMMANDS, Command, canonical, history_rows, make_inputs
-from .disk import SHORT, Ended, Fault, Server, Tally, compiled
+from .commands import COMMANDS, SERVED, Command, canonical, history_rows, make_inputs
+from .disk import SHORT, Ended, Fault, Server, Tally, compiled, serving
 
 WRITING: tuple[tuple[str, int], ...] = (
     ("write", errno.ENOSPC),
@@ -102,7 +103,9 @@ def judge(command: Command, place: Place, ended: Ended, *, kind: str, reading: b
     if "Traceback" in ended.err or "internal error" in ended.err or "Exception ignored" in ended.err:
         wrong.append(f"said: {ended.err[-300:]}")
     refused = ended.code not in (command.code, 0)
-    if refused and not any(re.search(r"(^|[ /])(out|in|in73|tmp|rig|run|model|p\.h5)\b", e) for e in ended.errors):
+    # with --json an error is a line of the result
+    said = [*ended.errors, *(line for line in ended.out.splitlines() if '"refused": "' in line)]
+    if refused and not any(re.search(r"(^|[ /])(out|in|in73|tmp|rig|run|model|p\.h5)\b", e) for e in said):
         wrong.append(f"code {ended.code} and no error that names a file: {ended.err[-300:]!r}")
     # a table, a model or a prepared file that cannot be read is a usage error; of recordings the others go on
     if refused and ended.code not in ((2, 4, 5) if reading else (4, 5)):
@@ -144,7 +147,8 @@ def _history_wrong(path: Path, place: Place, name: str) -> Iterator[str]:
 def _left(place: Place, kind: str) -> Iterator[str]:
     """What is left that nobody sweeps; and what is left at all, where it could have been removed."""
     for path in [*(place.work / "out").rglob(".*"), *(place.work / "tmp").rglob("*")]:
-        if path.name == ".ses":  # of onnxruntime, in the folder for temporary files
+        # of onnxruntime, in the folder for temporary files; a download's, from which the same command goes on
+        if path.name == ".ses" or path.name.endswith(".part.faultdx-tmp"):
             continue
         # what may not be removed stays: under a name that is swept later, or in the system's folder for such things
         excused = kind == "remove" and (TEMPORARY.match(path.name) or place.work / "tmp" in path.parents)
@@ -254,8 +258,9 @@ def main() -> int:
             print("no compiler (cc): nothing can be failed")
             return 1
         print(f"{'command':26} {'below':5} {'kind':7} {'errno':22} {'runs':>5} {'failed':>7}  outcomes", flush=True)
-        with Server(folder, library=library, heavy=True) as server:
+        with Server(folder, library=library, heavy=True) as server, contextlib.ExitStack() as stack:
             make_inputs(server, folder / "base")
+            stack.enter_context(serving(server, folder / "base", SERVED))
             for command in chosen:
                 place = prepared_place(server, command, folder / "base", folder / "work")
                 shutil.rmtree(folder / "work", ignore_errors=True) if place.template is None else None
@@ -263,6 +268,8 @@ def main() -> int:
                     for way, tally in full_disks(server, command, place, small=small):
                         said = ", ".join(tally.outcomes)
                         print(f"{command.name:26} {way:22} {said}  {len(tally.findings)} findings", flush=True)
+                        for finding in tally.findings:
+                            print("FINDING", finding, flush=True)
                         findings += tally.findings
                     continue
                 rows = [("out", k, e, s) for k, e in WRITING for s in (False, True) if not (s and e == SHORT)]
@@ -278,11 +285,11 @@ def main() -> int:
                     name = Fault(kind, 1, error, sticky).name
                     print(f"{command.name:26} {below:5} {kind:7} {name:22} {tally.runs:5} {tally.failed:7}  {said}"
                           + (f"  FINDINGS {len(tally.findings)}" if tally.findings else ""), flush=True)  # fmt: skip
+                    for finding in tally.findings:
+                        print("FINDING", finding, flush=True)
                     findings += tally.findings
     if options.full_disks and not small:
         print("skipped: small disks (this system lets nobody mount one: no root, and no unshare -rm)")
-    for finding in findings:
-        print("FINDING", finding)
     print(f"{calls} calls failed, {len(findings)} findings, {time.monotonic() - began:.0f} s")
     return 1 if findings else 0
 

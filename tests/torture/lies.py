@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .mutations import another_kind, bytes_of, json_of, network_of, prepared_of, sealed
+from .mutations import HEAD, another_kind, bytes_of, json_of, network_of, prepared_of, sealed
 
 FAULTDX = (sys.executable, "-m", "faultdx")
 PLAN = """
@@ -54,6 +54,8 @@ def make_world(folder: Path) -> None:
         ("prepare", "rig", "--split", "time", "--segment", "1024", "--out", "rig.h5"),
         ("train", "rig.h5", *TINY, "--out", "run"),
         ("diagnose", "rig/501.mat", "rig/502.mat", "--model", "run", "--history", "plant.db"),
+        ("simulate", "bearing", "--specimens", "1", "--seconds", "0.7", "--out", "long"),
+        ("baseline", "long/501.mat", "long/502.mat", "--asset", "pump 7", "--out", "pump.json"),
     )
     for argv in commands:
         subprocess.run([*FAULTDX, *argv, "--quiet"], cwd=folder, check=True, timeout=300, stdout=subprocess.DEVNULL)
@@ -152,6 +154,14 @@ def read_cell(path: Path) -> Any:
     return (read(path) or {}).get("status")
 
 
+def read_baseline(path: Path) -> Any:
+    """Return what a baseline says."""
+    from faultdx.baseline_file import load
+
+    found = load(path)
+    return [found.digest, found.asset, len(found.references), found.to_dict()]
+
+
 # ------------------------------------------------------------------------------------------------ how a mutant is made
 
 
@@ -179,7 +189,38 @@ def case_of(kind: str, number: int, seed: int, world: Path, folder: Path, tools:
             shutil.copy(world / "run" / name, folder)
         how, liar = _checkpoint_case(path, folder, number, rng)
         return Case(f"{path.name}: {how}", liar, lambda: read(folder))
+    if kind == "baseline":
+        return _baseline_case(Path(shutil.copy(world / "pump.json", folder)), folder, number, rng)
     return _other_case(kind, number, world, folder, rng)
+
+
+def _baseline_case(path: Path, folder: Path, number: int, rng: random.Random) -> Case:
+    """Bytes changed at random, or a value of it odd, with the digest worked out again where that can be done."""
+
+    def read() -> Any:
+        return read_baseline(path)
+
+    if number >= HEAD and rng.random() < 0.03:
+        return Case(another_kind(path, rng, folder / "outside"), False, read)
+    if number < HEAD or rng.random() < 0.4:
+        how, data = bytes_of(path.read_bytes(), rng, number=number)
+        path.write_bytes(data)
+        return Case(how, False, read)
+    how, text = json_of(path.read_text(), rng)
+    liar = rng.random() < 0.5
+    path.write_text(_signed(text) if liar else text, errors="surrogatepass")
+    return Case(f"{'liar: ' if liar else ''}{how}", liar, read)
+
+
+def _signed(text: str) -> str:
+    """Return a baseline whose digest is right again, where it can be worked out."""
+    from faultdx import baseline_file
+
+    try:
+        content = json.loads(text)
+        return json.dumps(content | {"digest": baseline_file._baseline(content).digest})
+    except Exception:  # whatever a liar's numbers lead to: then the old digest stays
+        return text
 
 
 def _other_case(kind: str, number: int, world: Path, folder: Path, rng: random.Random) -> Case:

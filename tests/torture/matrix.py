@@ -35,6 +35,8 @@ COMMANDS: dict[str, tuple[str, ...]] = {
                  "{o}/t.csv", "--metrics-file", "{o}/x.prom"),
     "report": ("diagnose", "{w}/rig/501.mat", "--model", "{w}/run", "--report", "{o}/rep"),
     "bearing": ("diagnose", "{w}/rig/501.mat", "--bearing", "6205", "--json"),
+    "baseline": ("baseline", "{w}/rig/501.mat", "{w}/rig/502.mat", "--out", "{o}/b.json"),
+    "compare": ("diagnose", "{w}/rig/501.mat", "--bearing", "6205", "--baseline", "{w}/b.json", "--json"),
     "history": ("history", "{w}/h.sqlite"),
     "plot": ("history", "{w}/h.sqlite", "--plot", "{o}/p.svg"),
     "export": ("export", "{w}/run", "--out", "{o}/one.onnx"),
@@ -125,6 +127,8 @@ ROLES: dict[str, tuple[str, ...]] = {
     "metrics": ("diagnose", "{w}/rig/501.mat", "--bearing", "6205", "--metrics-file", "{o}/{n}.prom"),
     "evaluate to": ("evaluate", "{w}/run", "--no-noise", "--out", "{o}/{n}"),
     "export to": ("export", "{w}/run", "--out", "{o}/{n}.onnx"),
+    "baseline to": ("baseline", "{w}/rig/501.mat", "--out", "{o}/{n}"),
+    "baseline of": ("diagnose", "{w}/rig/501.mat", "--bearing", "6205", "--baseline", "./{n}.json"),
     "missing file": ("inspect", "{w}/none/{n}"),
     "missing model": ("diagnose", "{w}/rig/501.mat", "--model", "{w}/none/{n}"),
     "missing dataset": ("evaluate", "{w}/run", "{w}/none/{n}", "--out", "{o}/ev"),
@@ -201,6 +205,7 @@ def furnish(folder: Path) -> None:
     """Make the world of the matrix in `folder`: of kills, with a history and a plan of one cell."""
     world(folder)
     done(("diagnose", "rig", "--model", "run", "--history", "h.sqlite"), cwd=folder)
+    done(("baseline", "rig/501.mat", "--out", "b.json"), cwd=folder)
     (folder / "one.toml").write_text(PLAN.replace("[0, 1]", "[0]"), "utf-8")
 
 
@@ -211,6 +216,7 @@ def place(made: Path, folder: Path, name: bytes) -> None:
     shutil.copy(made / "rig" / "501.mat", base + name)
     shutil.copytree(os.fsencode(made / "rig"), base + short + b".d", dirs_exist_ok=True)
     shutil.copytree(os.fsencode(made / "run"), base + short + b".run", dirs_exist_ok=True)
+    shutil.copy(made / "b.json", base + short + b".json")
     Path(os.fsdecode(base + short + b".toml")).write_text("description = 3", "utf-8")
 
 

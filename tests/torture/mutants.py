@@ -34,6 +34,7 @@ from .lies import (
     case_of,
     judge,
     make_world,
+    read_baseline,
     read_config,
     read_history,
     read_model,
@@ -56,7 +57,8 @@ def _work(kind: str, numbers: range, seed: int, world: Path, scratch: Path, out:
     folder.mkdir()
     readers = {"prepared": (read_prepared, world / "rig.h5"), "model": (read_model, world / "run" / "model"),
                "history": (read_history, world / "plant.db"), "plan": (read_plan, world / "plan.toml"),
-               "config": (read_config, world / "run" / "config.toml"), "cell": (lambda _: None, world)}  # fmt: skip
+               "config": (read_config, world / "run" / "config.toml"),
+               "baseline": (read_baseline, world / "pump.json"), "cell": (lambda _: None, world)}  # fmt: skip
     if kind == "resume":
         tools["read_run"] = read_run(world)
         readers[kind] = (tools["read_run"], world / "run")
@@ -179,7 +181,7 @@ def main() -> int:
     ask.add_argument("--others", type=int, default=1500, help="mutants of what is neither a prepared file nor a model")
     ask.add_argument("--first", type=int, default=0)
     ask.add_argument("--seed", type=int, default=0)
-    ask.add_argument("--only", default="prepared,model,resume,history,plan,config,cell,command")
+    ask.add_argument("--only", default="prepared,model,baseline,resume,history,plan,config,cell,command")
     ask.add_argument("--world", type=Path)
     ask.add_argument("--log", type=Path, help="a line of JSON for each mutant")
     said = ask.parse_args()

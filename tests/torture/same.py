@@ -60,6 +60,7 @@ COMMANDS = (
                          "--csv", "t.csv", "--metrics-file", "x.prom"), ("--jobs", "2")),
     Command("diagnose --report", ("diagnose", "../rig/501.mat", "--model", "../run", "--report", "rep")),
     Command("diagnose --bearing", ("diagnose", "../rig/501.mat", "../rig/503.mat", "--bearing", "6205", "--json")),
+    Command("baseline", ("baseline", "../rig", "--asset", "pump 7", "--out", "b.json")),
     Command("export", ("export", "../run", "--out", "one.onnx")),
     Command("export --int8", ("export", "../run", "--int8", "--calibrate", "../rig.h5", "--out", "small")),
     Command("inspect", ("inspect", "../rig", "--json")),
@@ -91,11 +92,11 @@ def outcome(command: Command, beside: Path, place: str, way: Way, *more: str) ->
         os.umask(old)
     files = {str(p.relative_to(where)): p.read_bytes() for p in sorted(where.rglob("*")) if p.is_file()}
     files["-"] = said.encode("utf-8", "surrogateescape")
-    return {name: untimed(name, data, beside) for name, data in files.items()}
+    return {name: untimed(name, data) for name, data in files.items()}
 
 
-def untimed(name: str, data: bytes, beside: Path) -> bytes:
-    """Return a file without what a clock, a process or its own place decides; pictures and networks as they are."""
+def untimed(name: str, data: bytes) -> bytes:
+    """Return a file without what a clock or a process decides; pictures and networks as they are."""
     if Path(name).suffix not in (".json", ".jsonl", ".toml", ".prom", ".csv", ".html", ".md", "") and name != "-":
         return b"" if name.endswith("last.pt") else data  # the checkpoint holds the seconds of the epochs
     text = data.decode("utf-8")
@@ -103,9 +104,14 @@ def untimed(name: str, data: bytes, beside: Path) -> bytes:
         text = re.sub(pattern, "", text)
     if name.endswith(".csv"):
         text = _without_times(text)
+    if name.endswith("MODEL_CARD.md"):  # of int8: what it takes, beside what it answers
+        times = re.compile(r"latency, ms|the time of float32")
+        text = "".join(line for line in text.splitlines(True) if not times.search(line))
+    if name.endswith("config.toml"):  # the one file that says where the dataset lies, for whoever moves the run
+        text = re.sub(r"(?m)^dataset = .*$", "", text)
     if name.endswith("run.json"):
         text = json.dumps({k: v for k, v in json.loads(data).items() if k in ("config", "versions", "seed", "status")})
-    return text.replace(str(beside), "").encode()  # config.toml names the dataset by its absolute path
+    return text.encode()
 
 
 def _without_times(text: str) -> str:

@@ -67,6 +67,10 @@ def _diagnose_with_pages(world: World, *more: str) -> list[str | Path]:
     return ["diagnose", *files, *_FILES, world.run, "--report", "rep", *more]
 
 
+def _baseline(world: World) -> list[str | Path]:
+    return ["baseline", world.rig, "--out", "b.json"]
+
+
 def _train_again(world: World, folder: Path) -> Sequence[str | Path]:
     words = ["train", world.prepared, *TINY, "--out", "run"]
     return [*words, "--resume"] if (folder / "run" / "run.json").is_file() else words
@@ -119,6 +123,12 @@ SCENES = (
         _plain("ev/*"),
         keeps=True,
     ),
+    Scene(
+        "baseline",
+        _baseline,
+        lambda w, f: _or_overwrite(_baseline(w), f, "b.json"),
+        _plain("b.json"),
+    ),
     Scene("train", lambda w: ["train", w.prepared, *TINY, "--out", "run"], _train_again, _trained),
     Scene(
         "benchmark",
@@ -128,6 +138,6 @@ SCENES = (
     ),
 )
 SHARES = {  # of the points
-    "prepare": 0.16, "prepare --workers 2 --overwrite": 0.12, "diagnose": 0.2, "diagnose --report": 0.1,
-    "evaluate": 0.14, "train": 0.2, "benchmark": 0.08,
+    "prepare": 0.16, "prepare --workers 2 --overwrite": 0.12, "diagnose": 0.18, "diagnose --report": 0.08,
+    "evaluate": 0.12, "baseline": 0.08, "train": 0.18, "benchmark": 0.08,
 }  # fmt: skip
