@@ -75,7 +75,7 @@ def test_the_network_is_the_one_that_was_trained(trained: Trained, model: Model,
     from faultdx.networks.drsn import Network
     from faultdx.voting import softmax
 
-    network = Network(architecture("drsn-wide", classes=len(model.classes)))
+    network = Network(architecture(model.info["network"]["name"], classes=len(model.classes), samples=SEGMENT))
     network.load_state_dict(load_file(trained.run / "model" / "model.safetensors"))
     x = np.stack([r.signal[:, :SEGMENT] for r in records])
     with torch.inference_mode():

@@ -385,6 +385,7 @@ def named(record: Record, **details: str) -> Record:
 
 
 def test_a_record_without_teeth_is_not_asked(sound: Record) -> None:
+    sound = replace(sound, details={k: v for k, v in sound.details.items() if k != "teeth"})
     assert hear_gears(sound) is None
     before = Diagnosis("x", "", "diagnosed", verdict="normal", fault=False)
     assert with_gears(before, sound) is before

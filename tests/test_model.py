@@ -292,8 +292,8 @@ def test_any_value_anywhere_is_taken_or_refused(good: Path, tmp_path: Path) -> N
 
 @pytest.mark.parametrize(
     "blob",
-    [b"", b"{", b"junk", b"\xff\xfe\x00", b"\x00" * 100, b"[" * 200_000, b'{"a":' * 100_000, b"9" * 5000],
-    ids=["empty", "cut", "junk", "bytes", "zeros", "deep-list", "deep-object", "long-number"],
+    [b"", b"{", b"junk", b"\xff\xfe\x00", b"\x00" * 100, b"[" * 200_000, b'{"a":' * 100_000, b"9" * 5000, b'{"schema": ' + b"[" * 500 + b"]" * 500 + b"}"],
+    ids=["empty", "cut", "junk", "bytes", "zeros", "deep-list", "deep-object", "long-number", "deep-but-closed"],
 )
 def test_what_is_not_json_is_refused(copy: Path, blob: bytes) -> None:
     (copy / "model.json").write_bytes(blob)
@@ -301,7 +301,7 @@ def test_what_is_not_json_is_refused(copy: Path, blob: bytes) -> None:
         load_model(copy)
 
 
-@pytest.mark.parametrize("text", ["[]", "3", "null", '"x"', "{}", '{"schema": ' + "[" * 500 + "]" * 500 + "}"])
+@pytest.mark.parametrize("text", ["[]", "3", "null", '"x"', "{}"])
 def test_json_of_something_else_is_refused(copy: Path, text: str) -> None:
     (copy / "model.json").write_text(text)
     with pytest.raises(ModelError, match="has the schema None"):
