@@ -28,7 +28,8 @@ from fleet_work import Stillborn, Unready, deadly, half_said, refuses, slow_firs
 from helpers import FAULTDX, Ran, Trained, assert_refused, environment, faultdx, faultdx_here, model_with
 
 from faultdx.answers import Answer, Answerer, Packed, Wanted
-from faultdx.cli.diagnose import Tally, Where, answers
+from faultdx.cli.answering import Where, answers
+from faultdx.cli.diagnose import Tally
 from faultdx.cli.outputs import Outputs
 from faultdx.config import PrepareConfig
 from faultdx.diagnosis import Diagnosis

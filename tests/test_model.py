@@ -292,7 +292,17 @@ def test_any_value_anywhere_is_taken_or_refused(good: Path, tmp_path: Path) -> N
 
 @pytest.mark.parametrize(
     "blob",
-    [b"", b"{", b"junk", b"\xff\xfe\x00", b"\x00" * 100, b"[" * 200_000, b'{"a":' * 100_000, b"9" * 5000, b'{"schema": ' + b"[" * 500 + b"]" * 500 + b"}"],
+    [
+        b"",
+        b"{",
+        b"junk",
+        b"\xff\xfe\x00",
+        b"\x00" * 100,
+        b"[" * 200_000,
+        b'{"a":' * 100_000,
+        b"9" * 5000,
+        b'{"schema": ' + b"[" * 500 + b"]" * 500 + b"}",
+    ],
     ids=["empty", "cut", "junk", "bytes", "zeros", "deep-list", "deep-object", "long-number", "deep-but-closed"],
 )
 def test_what_is_not_json_is_refused(copy: Path, blob: bytes) -> None:

@@ -532,7 +532,9 @@ def test_the_sentences_say_what_was_found(model: Model, found: Diagnosis) -> Non
     assert t.healthy is not None
     units = len(t.alpha)
     out = replace(t, alpha=np.where(np.arange(units) == units - 1, 0.999, t.healthy.bands["clean", "alpha"][1]))
-    assert f"1 of {units} units" in why.threshold_sentences(replace(out, healthy=replace(t.healthy, different=9)), {})[0]
+    assert (
+        f"1 of {units} units" in why.threshold_sentences(replace(out, healthy=replace(t.healthy, different=9)), {})[0]
+    )
     assert "too few" in why.threshold_sentences(replace(out, healthy=replace(t.healthy, different=2)), {})[0]
     senet = {"network": {"name": "senet", "architecture": {"gate": "squeeze-excitation"}}}
     assert "(senet) has no shrinkage units" in why.no_thresholds(replace(e, thresholds=None), senet)
