@@ -236,7 +236,10 @@ def _beside_physics(found: Diagnosis, compared: Comparison) -> Diagnosis:
     if found.fault:
         if compared.changed:
             return found
-        doubt = "the healthy recordings show the same: was the damage there already when they were made?"
+        doubt = (
+            "nothing has changed beyond the limits of the healthy recordings: the damage was there when they were "
+            "made, or the limits are too wide to tell"
+        )
         return replace(found, warnings=(*found.warnings, doubt))
     if not compared.changed:
         return found if found.verdict else replace(found, status="diagnosed", verdict="unchanged")

@@ -105,11 +105,12 @@ def _weighed(
     p = found.probabilities
     votes = max(p, key=lambda name: p[name])  # what the network says, whether it is a verdict or not
     candidates = candidates_of(p, healthy)
-    if found.status == "unfamiliar":  # what it says of a record unlike its training's is not heard
+    if found.status == "unfamiliar":
         candidates = [replace(c, network=1 / len(candidates)) for c in candidates]
     order = calibration.weigh(candidates, said)
     own = next(c for c in order if votes in c.classes)
-    word, _ = agreement(heard, verdict=votes, fault=votes not in healthy)
+    heeded = found.status != "unfamiliar"  # what the network says of a record unlike its training's is not
+    word, _ = agreement(heard, verdict=votes if heeded else None, fault=votes not in healthy if heeded else None)
     part = p[votes] / own.network if found.status != "unfamiliar" and own.network > 0 else 1.0
     stated = min(own.probability * part, 1.0)
     alike = said is not None and said.shows and own.kind != "sound" and (own.place is None or own.place == said.place)
@@ -134,17 +135,20 @@ def _weighed(
         "candidates": _told(order),
     }
     shows = said is not None and said.shows
-    if found.status == "unfamiliar":
+    if not heeded:
         told = replace(found, fault=True if shows else found.fault)
     elif shows:
         told = _decided(replace(found, confidence=stated), order, own, votes, word=word, enough=enough)
     else:
         told = replace(found, confidence=stated)
+    if told.verdict is not None and enough > 0 and (told.confidence or 0.0) < enough:
+        damaged = sum(c.probability for c in order if c.kind != "sound") >= 0.5
+        told = _open(told, fault=True if shows or damaged else None)
     if told.verdict is not None:
         entry["named_by"] = "spectrum" if told.verdict != votes else "both" if alike else "network"
     entry["stated"] = stated if told.status == "unfamiliar" else told.confidence
     warnings = told.warnings
-    if sentence := _believed(told, found, order, votes):
+    if sentence := _believed(told, found, order, votes, enough=enough):
         warnings = (*warnings, sentence)
     return replace(told, warnings=warnings, evidence={**told.evidence, "agreement": entry})
 
@@ -178,7 +182,7 @@ def _named(found: Diagnosis, name: str, confidence: float | None) -> Diagnosis:
     return replace(found, status="diagnosed", verdict=name, fault=True, confidence=confidence, agreement=share)
 
 
-def _believed(told: Diagnosis, before: Diagnosis, order: Sequence[Candidate], votes: str) -> str:
+def _believed(told: Diagnosis, before: Diagnosis, order: Sequence[Candidate], votes: str, *, enough: float) -> str:
     """Return who is believed where that is not the network, "" where it is."""
     best = order[0]
     if told.verdict is not None and told.verdict != votes:
@@ -187,7 +191,12 @@ def _believed(told: Diagnosis, before: Diagnosis, order: Sequence[Candidate], vo
         return ""
     if not best.classes:
         return f"the likeliest is {best.name}, {_percent(best.probability)}, for which the model has no class"
-    return f"neither is believed far enough: the likeliest is {best.name}, {_percent(best.probability)}"
+    likeliest = f"the likeliest is {best.name}, {_percent(best.probability)}"
+    if best.kind == "sound" and best.probability >= enough:
+        return f"the network says {votes}, and what the spectrum shows is no all-clear either: {likeliest}"
+    if len(best.classes) > 1 and best.probability >= enough:
+        return f"the model has several classes of one place, and no line tells which: {likeliest}"
+    return f"neither is believed far enough: {likeliest}"
 
 
 def _percent(p: float) -> str:

@@ -188,10 +188,10 @@ def leaning(witness: Witness) -> tuple[str, str | None]:
 def agreement(testimony: Testimony, *, verdict: str | None, fault: bool | None) -> tuple[str, str]:
     """Return how the network's verdict and the spectrum go together, and a sentence where they do not.
 
-    "agree": both name the same place, or the spectrum says damaged and the network a fault; "disagree": they name
-    different places, or the network says healthy and the spectrum damaged; "alone": the network has no verdict, and the
-    spectrum shows damage; "silent": the spectrum shows nothing, or nothing can be compared. What shows nothing
-    contradicts nobody: half of all ball faults have no comb.
+    "agree": both name the same place, or the spectrum says damaged, leans to no other place, and the network says a
+    fault; "disagree": they name different places, or the network says healthy and the spectrum damaged; "alone": the
+    network has no verdict, and the spectrum shows damage; "silent": the spectrum shows nothing, or nothing can be
+    compared. What shows nothing contradicts nobody: half of all ball faults have no comb.
     """
     witness = testimony.witness
     if witness is None or witness.verdict in ("no_evidence", "not_assessable"):
@@ -205,6 +205,9 @@ def agreement(testimony: Testimony, *, verdict: str | None, fault: bool | None) 
     if not fault:
         return "disagree", f"the network says {verdict}, and the spectrum shows {seen}: {witness.reasons[0]}"
     said = place_of(verdict)
-    if witness.place is None or said is None or said == witness.place:
+    _, shown = leaning(witness)
+    if shown is None or said is None or said == shown:
         return "agree", ""
+    if witness.place is None:
+        seen = f"damage, with the deepest lines where the {shown.replace('_', ' ')} has its own"
     return "disagree", f"the network says {verdict}, and the spectrum shows {seen}: {witness.reasons[0]}"

@@ -114,7 +114,7 @@ def test_history_csv_metrics_and_report_take_it(spool: Path, tmp_path: Path) -> 
     assert len(faultdx("history", tmp_path / "h.sqlite", "--json").objects) >= 2
     with (tmp_path / "t.csv").open(newline="", encoding="utf-8-sig") as file:
         assert [row["verdict"] for row in csv.DictReader(file)] in (["outer_race", "no_evidence"], ["outer_race"])
-    assert "outer_race" in (tmp_path / "pages" / f"{of(spool, 'outer_race').name}.html").read_text("utf-8")
+    assert "outer race" in (tmp_path / "pages" / f"{of(spool, 'outer_race').name}.html").read_text("utf-8")
 
 
 def test_with_a_model_it_is_a_second_witness(spool: Path, trained: Trained) -> None:
@@ -125,3 +125,21 @@ def test_with_a_model_it_is_a_second_witness(spool: Path, trained: Trained) -> N
     assert "witness" not in alone["evidence"]
     assert both["evidence"]["witness"]["place"] == "outer_race"
     assert both["probabilities"] == alone["probabilities"]
+
+
+def test_on_a_terminal_a_table_beside_named_files_is_pointed_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from faultdx.cli import console, machine
+
+    (tmp_path / "records.csv").write_text("path,label\n")
+    named = [str(tmp_path / "a.mat"), str(tmp_path / "b.mat"), str(tmp_path), "-"]
+    assert machine.table_for(named, None) is None
+    assert capsys.readouterr().err == ""  # nobody watches
+    monkeypatch.setattr(console, "progress_is_shown", lambda: True)
+    machine.table_for(named[2:], None)
+    assert capsys.readouterr().err == ""
+    assert machine.table_for(named, None) is None
+    assert machine.table_for(named, tmp_path / "t.csv") == str(tmp_path / "t.csv")
+    said = capsys.readouterr().err
+    assert said.count("records.csv") == 1 and "--records" in said

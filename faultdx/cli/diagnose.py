@@ -127,7 +127,7 @@ def diagnose(
         bearing=bearing,
         details=machine.details_of(gear, machine_class, zones, power) | _range_of(rpm_range),
     )
-    items = find_records(files or [], table=None if records is None else str(records), flags=declared)
+    items = find_records(files or [], table=machine.table_for(files or [], records), flags=declared)
     loaded.hears = _can_be_asked(items, model, bearing, compares=bool(baseline))
     if baseline:
         loaded = machine_baseline.beside(loaded, baseline, declared, quality=quality)

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from faultdx.cli import console
+from faultdx.files import show
 
 if TYPE_CHECKING:
     from faultdx.records import Item
@@ -60,3 +64,22 @@ def gears_named(items: Sequence[Item]) -> bool:
     from faultdx.gearing import COLUMN
 
     return any(item.declared.details.get(COLUMN) or item.flags.details.get(COLUMN) for item in items)
+
+
+def table_for(sources: Sequence[str], records: Path | None) -> str | None:
+    """Return the records table that was named. Where none was, a terminal is told of those that lie beside the files.
+
+    A folder is read with its table; files named one by one are not, and may then have no bearing and no speed.
+    """
+    if records is not None:
+        return str(records)
+    if console.progress_is_shown():
+        from faultdx.records.folders import TABLE_NAME
+
+        folders = {Path(source).parent for source in sources if source != "-" and not Path(source).is_dir()}
+        for table in sorted(folder / TABLE_NAME for folder in folders):
+            if table.is_file():
+                console.note(
+                    f"note: {show(table)} is not read for files named one by one: --records takes what it says"
+                )
+    return None

@@ -14,6 +14,7 @@ from typing import Any
 from faultdx.diagnosis import Diagnosis
 from faultdx.files import show
 from faultdx.report import compared, spectral
+from faultdx.report.legible import spoken
 from faultdx.report.words import say
 
 SEVERITIES = ("good", "monitor", "alarm", "danger")  # from the best to the worst
@@ -137,10 +138,11 @@ def second_best(diagnosis: Diagnosis) -> str:
     if d.status == "diagnosed" and len(weighed) > 1:  # with the spectrum weighed in
         from faultdx.report.text import percent
 
-        others = [c for c in weighed if d.verdict not in (c.get("classes") or ())]
+        verdict = spoken(str(d.verdict))  # a page has it so already
+        others = [c for c in weighed if verdict not in map(spoken, map(str, c.get("classes") or ()))]
         if others:
-            second = others[0]
-            return say("action.second_class", name=show(str(second["name"])), share=percent(second["probability"]))
+            second, name = others[0], spoken(str(others[0]["name"]))
+            return say("action.second_class", name=show(name), share=percent(second["probability"]))
     if d.probabilities:
         known = [(p, name) for name, p in d.probabilities.items() if p is not None and math.isfinite(p)]
         ranked = sorted(known, key=lambda row: (-row[0], row[1]))
@@ -172,7 +174,10 @@ def witnesses(diagnosis: Diagnosis) -> str:
     if compared.by_baseline(d):
         return say("action.witness_baseline")
     if spectral.physical(d):
-        return say("action.witness_spectrum") if _part(d, "witness") else ""
+        asked = "both" if _part(d, "witness").get("learned") else "spectrum"
+        return say(f"action.witness_{asked}") if _part(d, "witness") else ""
+    if _part(d, "witness").get("verdict") == "not_assessable":
+        return say("action.witness_unheard")
     word = _part(d, "witness").get("with_the_network")
     if word in {"agree", "disagree", "silent", "alone"}:
         return say(f"action.witness_{word}")

@@ -21,6 +21,8 @@ def sentences(diagnosis: Diagnosis) -> list[str]:
     word, calibrated = str(found.get("word")), bool(found.get("calibrated"))
     if found.get("assessed") is False:
         said = [say("agreement.unheard")]
+    elif word == "alone":
+        said = [say("agreement.alone")]
     elif word == "agree":
         said = [say("agreement.agree" if found.get("named_by") != "network" else "agreement.damaged")]
     else:
@@ -34,7 +36,7 @@ def sentences(diagnosis: Diagnosis) -> list[str]:
     follows = {"agree": "agree", "disagree": "disagree"}.get(word, "silent")
     if by in ("spectrum", "baseline"):
         follows = "spectrum"
-    if found.get("assessed") is not False:
+    if found.get("assessed") is not False and word != "alone":
         said.append(say(f"agreement.follows_{follows}"))
     said.append(
         say("agreement.independent") if calibrated else say("agreement.not_calibrated", why=str(found.get("why")))

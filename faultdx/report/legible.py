@@ -18,6 +18,9 @@ def spoken(name: str) -> str:
     return re.sub(r"(?<=[^\W_])_+(?=[^\W_])", " ", name)
 
 
+_RACES = ("outer_race", "inner_race")
+
+
 def names_of(classes: Iterable[str]) -> dict[str, str]:
     """Return class -> how it is read; a name that would be read like another one keeps its spelling."""
     known = list(dict.fromkeys(classes))
@@ -28,7 +31,7 @@ def names_of(classes: Iterable[str]) -> dict[str, str]:
 def for_reading(diagnosis: Diagnosis) -> Diagnosis:
     """Return a diagnosis whose classes are called as a person reads them; the samples are the same."""
     d = diagnosis
-    names = names_of(d.probabilities)
+    names = names_of(d.probabilities or _RACES)  # without a model the spectrum names places
     label = None if d.record is None or d.record.label is None else names.get(d.record.label, spoken(d.record.label))
     if d.record is not None and label != d.record.label:
         d = replace(d, record=replace(d.record, label=label))

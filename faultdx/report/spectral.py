@@ -78,6 +78,8 @@ def beside(diagnosis: Diagnosis) -> str:
     if (by := (diagnosis.evidence.get("agreement") or {}).get("named_by")) in {"spectrum", "baseline"}:
         votes = max(diagnosis.probabilities, key=lambda name: diagnosis.probabilities[name])
         return say(f"agreement.line_{by}", votes=show(votes))
+    if (diagnosis.evidence.get("witness") or {}).get("verdict") == "not_assessable":
+        return say("spectrum.unheard")
     word = (diagnosis.evidence.get("witness") or {}).get("with_the_network")
     return say(f"spectrum.{word}") if word in {"agree", "silent", "disagree"} else ""
 
@@ -132,10 +134,27 @@ def rows(witness: Mapping[str, Any]) -> list[tuple[str, str]]:
     smallest = witness.get("smallest_depth_seen")
     if smallest:
         out.append((say("spectrum.smallest"), f"{smallest:.3g}"))
+    out += _learned(witness.get("learned"))
     word = witness.get("with_the_network")
     known = word in {"agree", "disagree", "silent", "alone"}
     out.append((say("spectrum.with_network"), say(f"spectrum.with_{word}") if known else ""))
     return out
+
+
+def _learned(learned: Any) -> list[tuple[str, str]]:
+    """Return what the shipped network said, and which one it was."""
+    if not isinstance(learned, Mapping):
+        return []
+    said = [
+        f"{say('spectrum.learned_none') if name == 'none' else place_name(str(name))} {100 * p:.0f} %"
+        for name, p in (learned.get("probabilities") or {}).items()
+    ]
+    alone = str(learned.get("physics_alone", "")).replace("_", " ")
+    return [
+        (say("spectrum.learned"), ", ".join(said)),
+        (say("spectrum.learned_digest"), show(str(learned.get("sha256", "")))),
+        (say("spectrum.rules_alone"), show(alone)),
+    ]
 
 
 def _short(value: Any, digits: int = 3) -> str:

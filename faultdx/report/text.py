@@ -151,8 +151,8 @@ def one_line(diagnosis: Diagnosis) -> str:
         )
     elif d.status in {"undecided", "unfamiliar"}:
         best, why = _best(d), _unlike(d)
-        line += f": {why}" if why else ""
         line += f": {what}" if d.fault else ""
+        line += f": {why}" if why and not d.fault else f" ({why})" if why else ""
         if best:
             line += say("finding.line_nearest", name=best[0], share=percent(best[1]), votes=_votes(d))
     else:

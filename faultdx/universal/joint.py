@@ -36,7 +36,10 @@ class JointWitness(Witness):
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON values."""
         said = {name: float(f"{value:.4g}") for name, value in self.learned.items()}
-        return {**super().to_dict(), "learned": {"probabilities": said, "physics_alone": self.physics}}
+        return {
+            **super().to_dict(),
+            "learned": {"probabilities": said, "physics_alone": self.physics, "sha256": limits.SHA256},
+        }
 
 
 def assess_both(signal: npt.ArrayLike, *, sampling_rate_hz: float, rpm: float, bearing: Orders) -> Witness:

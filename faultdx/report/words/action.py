@@ -38,6 +38,10 @@ WORDS = {
     "witness_silent": "the spectrum of the bearing shows nothing: it confirms nothing that the network says",
     "witness_alone": "the spectrum speaks alone: the network has no verdict",
     "witness_network": "one was asked: the network (with bearing and speed the spectrum is heard, too)",
+    "witness_unheard": "one was heard: the network (the spectrum could not assess the bearing)",
+    "witness_both": (
+        "the rules for the spectrum, and the network trained on paper that is shipped for bearings without a model"
+    ),
     "witness_spectrum": "one was asked: the spectrum (with a model the network is heard, too)",
     "do_error": "Put right what the message says of the file, and diagnose it again.",
     "when_error": "Before the next round: until then nothing is known of this machine.",

@@ -11,6 +11,7 @@ WORDS = {
         "faults of rolling elements leave no line."
     ),
     "silent_healthy": "The spectrum shows no damage of the bearing either. That is no proof that there is none.",
+    "alone": "A network is not heard on a record unlike its training's: the spectrum speaks alone.",
     "unheard": "The spectrum could not assess the bearing, so the network stands alone.",
     "hint": (
         "The spectrum shows no damage of the bearing; what is deepest in it, too weak for a verdict, is of the {place}."

@@ -12,7 +12,7 @@ WORDS = {
     "baseline_unused": "{digest} (not used: {why})",
     "version": "faultdx version",
     "model": "model",
-    "physics": "no network: the spectrum and what is known of the machine",
+    "physics": "no network of this machine: the spectrum and what is known of it",
     "model_version": "model version",
     "model_digest": "SHA-256 of the model",
     "content_digest": "SHA-256 of what its model.json states",

@@ -22,6 +22,11 @@ WORDS = {
     "damaged_bearing": "a damaged bearing",
     "agree": "; the spectrum agrees",
     "silent": "; the spectrum shows nothing",
+    "unheard": "; the spectrum could not assess the bearing",
+    "learned": "network trained on paper",
+    "learned_none": "no damage",
+    "learned_digest": "of that network, SHA-256",
+    "rules_alone": "the rules alone",
     "disagree": "; the spectrum disagrees",
     "finding_none": "No verdict: {said}; the bearing was not assessed.",
     "finding_no_evidence": (

@@ -17,14 +17,14 @@ WORDS = {
     "spectrum_axis": "dB",
     "frequency_alt": "drop of the log-odds when a band is attenuated, above the spectrum of the segments",
     "frequency_found": (
-        "The verdict leans on {bands}: with the first of them attenuated to the level around it, the log-odds drop by "
+        "The network leans on {bands}: with the first of them attenuated to the level around it, the log-odds drop by "
         "{drop:.2g}."
     ),
     "frequency_found_one": (
-        "The verdict leans on {bands}: with it attenuated to the level around it, the log-odds drop by {drop:.2g}."
+        "The network leans on {bands}: with it attenuated to the level around it, the log-odds drop by {drop:.2g}."
     ),
     "frequency_turns": "Without it the class would be less probable than all others together.",
-    "frequency_none": "No band by itself carries the verdict beyond chance: taken away one by one, they change little.",
+    "frequency_none": "No band by itself carries that class beyond chance: taken away one by one, they change little.",
     "frequency_plain": "Drop of the log-odds when each band is attenuated to the level around it.",
     "frequency_not": (
         "It does not say that the cause of a fault lies there: a network may look at the right band for a wrong "
