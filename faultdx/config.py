@@ -279,10 +279,12 @@ def load(
     file: str | os.PathLike[str] | None = None,
     settings: Sequence[str] = (),
     flags: Mapping[str, Any] | None = None,
+    unsaid: Mapping[str, Any] | None = None,
 ) -> Config:
     """Build a configuration: defaults (of the recipe, where there is one) < `file` [section] < `settings` < `flags`.
 
-    settings : "key=value" texts; flags : values by field name, None where the user said nothing.
+    settings : "key=value" texts; flags : values by field name, None where the user said nothing;
+    unsaid : what holds where `file` does not state it, in place of the defaults (`UNSAID`, where a run wrote it).
     Raises ConfigError with every problem at once.
     """
     hints = typing.get_type_hints(kind)
@@ -305,7 +307,7 @@ def load(
                 problems.append(f"{origin}: {error}")
 
     if file is not None:
-        take(show(file), _section(file, section))
+        take(show(file), {**(unsaid or {}), **_section(file, section)})
     pairs = [text.partition("=") for text in settings]
     problems += [
         f"--set {show(t)}: expected key=value" for t, (_, eq, _) in zip(settings, pairs, strict=True) if not eq

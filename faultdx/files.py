@@ -87,14 +87,22 @@ def check_target(
     target = Path(path)
     cure = "--resume continues it, --overwrite replaces it" if resume_hint else "--overwrite replaces it"
     try:
-        if not overwrite and target.exists():
-            raise OutputError(f"{show(target)}: exists already; {cure}")
+        if not overwrite:
+            _refuse_what_is_there(target, cure)
         if not folder_too:
             _refuse_what_is_no_file(target)
         _probe(target.parent)
     except OSError as error:
         raise output_error(target, error) from error
     return target
+
+
+def _refuse_what_is_there(target: Path, cure: str = "--overwrite replaces it") -> None:
+    """Raise OutputError where the name is taken, also by a link that leads nowhere: nothing can be put in its place."""
+    if target.exists():
+        raise OutputError(f"{show(target)}: exists already; {cure}")
+    if os.path.lexists(target):
+        raise OutputError(f"{show(target)}: is a link that leads nowhere; remove it, or choose another name")
 
 
 def _refuse_what_is_no_file(target: Path) -> None:
@@ -249,7 +257,7 @@ def _take(temporary: Path, target: Path) -> None:
     except OSError as error:
         if error.errno not in _NO_LINKS:
             raise
-        if target.exists():
+        if os.path.lexists(target):
             raise OutputError(
                 f"{show(target)}: was written by another run meanwhile; --overwrite replaces it"
             ) from None
@@ -259,8 +267,8 @@ def _take(temporary: Path, target: Path) -> None:
 def _make_way(target: Path, *, overwrite: bool) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     _refuse_what_is_no_file(target)
-    if not overwrite and target.exists():
-        raise OutputError(f"{show(target)}: exists already; --overwrite replaces it")
+    if not overwrite:
+        _refuse_what_is_there(target)
     sweep(target.parent)
 
 

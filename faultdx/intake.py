@@ -20,7 +20,9 @@ from faultdx.files import show
 
 MOST_VALUES = 1 << 20  # of one JSON text: 24 to 100 bytes each once they are read
 DEEPEST = 64  # brackets within brackets
-_TEXTS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+# Possessive, and a text that has no end is taken to the end of the data: else each of its quotes is tried in turn, and
+# a few hundred kilobytes of escapes take hours.
+_TEXTS = re.compile(rb'"(?:[^"\\]++|\\.?+)*+"?+', re.DOTALL)
 _NO_BRACKETS = bytes(sorted(set(range(256)) - set(b"[]{}")))
 _STEP = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
 _MOST_DIGITS = 20

@@ -10,7 +10,7 @@ import json
 import os
 import platform
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -45,6 +45,12 @@ _MOST_BYTES, _MOST_JSON = 1 << 32, 1 << 24  # of a checkpoint, of run.json
 _MOST_THREADS = 1 << 12  # more than any machine has; torch takes the process down at absurd ones
 _SAID_BY = {"device": "--device", "threads": "--threads", "processes": "torchrun --nproc-per-node"}
 _UNFINISHED = ("running", "interrupted")
+# What is taken from a run that is overwritten: the model first, without which nothing else counts, and what `evaluate`
+# wrote about it.
+_OLD = (
+    *("model/model.json", "last.pt", "metrics.jsonl", "curves.png", "config.toml"),
+    *(f"evaluation/evaluation.{kind}" for kind in ("json", "csv", "html")),
+)
 
 Progress = Callable[[int, int, dict[str, Any] | None], None]
 
@@ -162,10 +168,14 @@ def _open_folder(folder: Path, *, resume: bool, overwrite: bool) -> Path:
 
 
 def _clear(folder: Path) -> None:
-    """Take away what an overwritten run left: its model must not be taken for the new one. The rest stays."""
-    for old in ("model/model.json", "last.pt", "metrics.jsonl", "curves.png", "config.toml"):
+    """Take away what an overwritten run left: its model, or its scores, must not be taken for the new ones'.
+
+    The rest stays, whoever put it there.
+    """
+    for old in _OLD:
         try:
-            (folder / old).unlink(missing_ok=True)
+            with suppress(NotADirectoryError):  # a file of that name is not ours
+                (folder / old).unlink(missing_ok=True)
         except OSError as error:
             raise output_error(folder / old, error) from error
 

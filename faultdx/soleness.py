@@ -5,13 +5,15 @@ nobody's way. A folder is locked itself; for a file a lock file stands beside it
 `faultdx.leftovers` sweeps a day after a kill.
 
 It is a help and no duty: where there is nothing to lock, or no right to, the run goes on, and its writes are still
-whole (`faultdx.files`); where the file system has no locks, that is said.
+whole (`faultdx.files`); where the file system has no locks, or a lock file is there that may not be opened, that is
+said.
 """
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
+import hashlib
 import os
 import stat
 from collections.abc import Callable, Iterator
@@ -21,6 +23,7 @@ from faultdx.errors import OutputError
 from faultdx.files import show
 from faultdx.leftovers import LOCK_SUFFIX
 
+_MOST_NAME = 180  # bytes of a name that stand in that of its lock file; file systems take 255
 _TRIES = 100  # to meet a lock file that whoever had it is just taking away
 
 
@@ -31,7 +34,7 @@ def sole(
     """Hold the output `target` for the block. Raises OutputError where another run, or another thread, has it.
 
     folder : it is a folder, which is made where it is missing, and taken away again where nothing came into it
-    note : told in one line where the file system has no locks
+    note : told in one line where the file system has no locks, or the lock file that is there cannot be opened
     """
     path = Path(target)
     with contextlib.ExitStack() as stack:
@@ -78,13 +81,11 @@ def _lock(fd: int, path: Path, note: Callable[[str], None]) -> None:
 
 @contextlib.contextmanager
 def _lock_file(path: Path, note: Callable[[str], None]) -> Iterator[None]:
-    name = f".{os.fsdecode(os.fsencode(path.name)[:180])}{LOCK_SUFFIX}"
-    place = path.parent / name
+    place = path.parent / f".{_cut(path.name)}{LOCK_SUFFIX}"
     fd = -1
     try:
         for _ in range(_TRIES):
-            # a link or a pipe that somebody has put there is not followed, and not waited for
-            fd = os.open(place, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
+            fd = _open_file(place, path, note)
             found = os.fstat(fd)
             if not stat.S_ISREG(found.st_mode):
                 break
@@ -105,6 +106,36 @@ def _lock_file(path: Path, note: Callable[[str], None]) -> Iterator[None]:
                 if _is_at(place, os.fstat(fd)) and stat.S_ISREG(os.fstat(fd).st_mode):
                     place.unlink()  # while it is locked, so that it is ours
             _close(fd)
+
+
+def _cut(name: str) -> str:
+    """Return a name that leaves room for the suffix; what tells two long ones apart may stand at their ends."""
+    whole = os.fsencode(name)
+    if len(whole) <= _MOST_NAME:
+        return name
+    mark = hashlib.sha256(whole).hexdigest()[:8]
+    return f"{os.fsdecode(whole[: _MOST_NAME - len(mark) - 1])}-{mark}"
+
+
+def _open_file(place: Path, path: Path, note: Callable[[str], None]) -> int:
+    """Return a descriptor of the lock file of `path`, which is made where it is missing. Raises OSError.
+
+    That of another user may often only be read, which is enough to lock it, and to see that it is locked.
+    """
+    # a link or a pipe that somebody has put there is not followed, and not waited for
+    how = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    try:
+        return os.open(place, os.O_RDWR | os.O_CREAT | how, 0o666)
+    except PermissionError:
+        with contextlib.suppress(FileNotFoundError):  # none may be made: the run says what is wrong with the place
+            try:
+                return os.open(place, os.O_RDONLY | how)
+            except PermissionError:
+                note(
+                    f"note: {show(place)}: this lock file is another user's and may not be opened: see to it that no "
+                    f"other run writes {show(path.name)}"
+                )
+        raise
 
 
 def _close(fd: int) -> None:

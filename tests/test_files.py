@@ -196,6 +196,22 @@ def test_a_taken_target_is_refused_with_the_cure(tmp_path: Path) -> None:
     assert names(tmp_path) == ["out"]
 
 
+def test_a_link_that_leads_nowhere_is_found_out_before_the_work(tmp_path: Path) -> None:
+    """It holds nothing, and yet its name cannot be given to a new file."""
+    (tmp_path / "out").symlink_to(tmp_path / "nowhere")
+    said = f"{tmp_path}/out: is a link that leads nowhere; remove it, or choose another name"
+    for attempt in (
+        lambda: check_target(tmp_path / "out", overwrite=False),
+        lambda: check_target(tmp_path / "out", overwrite=False, folder_too=True),
+        lambda: atomic_write(tmp_path / "out", "x", overwrite=False),
+        lambda: files.write_together({tmp_path / "out": "x"}, overwrite=False),
+    ):
+        with pytest.raises(OutputError) as caught:
+            attempt()
+        assert str(caught.value) == said
+    assert names(tmp_path) == ["out"] and (tmp_path / "out").is_symlink()
+
+
 def test_a_file_for_a_folder_and_a_name_too_long_are_found_out(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for overwrite in (True, False):

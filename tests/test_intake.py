@@ -7,6 +7,7 @@ import json
 import resource
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,16 @@ def test_levels_are_counted_outside_of_texts() -> None:
     for data in (b"[" + deep + b"]", b"[" * 500_000, b'{"a":' * 300 + b"1" + b"}" * 300):
         with pytest.raises(ValueError, match=r"levels|more than"):
             parse_json(data)
+
+
+@pytest.mark.parametrize("end", [b"", b"\\", b'"', b"\\u12", b'",' + b'"' * 3])
+@pytest.mark.parametrize("inside", [b'\\"', b"\\\\", b'""', b"ab", b'\\x"[', b'"\\'])
+def test_texts_without_an_end_take_no_longer_than_others(inside: bytes, end: bytes) -> None:
+    """A quadratic search takes minutes of this."""
+    began = time.process_time()
+    with pytest.raises(ValueError):
+        parse_json(b"[" * (DEEPEST + 1) + b'"' + inside * 100_000 + end)
+    assert time.process_time() - began < 1.0
 
 
 def test_values_are_counted_and_no_text_with_fewer_is_refused() -> None:

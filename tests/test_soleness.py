@@ -190,6 +190,62 @@ def test_a_name_that_is_as_long_as_names_get(tmp_path: Path) -> None:
         raise AssertionError
 
 
+def test_long_names_that_differ_at_their_ends_are_two(tmp_path: Path) -> None:
+    one, two = (tmp_path / ("x" * 200 + end) for end in "ab")
+    with sole(one), sole(two):
+        assert len(names(tmp_path)) == 2
+        with pytest.raises(OutputError), sole(one):
+            raise AssertionError
+    assert names(tmp_path) == []
+
+
+def test_the_lock_file_is_for_others_to_see(tmp_path: Path) -> None:
+    before = os.umask(0o022)
+    try:
+        with sole(tmp_path / "x"):
+            (lock,) = tmp_path.iterdir()
+            assert lock.stat().st_mode & 0o777 == 0o644
+    finally:
+        os.umask(before)
+
+
+def test_the_lock_file_of_another_user_is_read_or_it_is_said_that_it_cannot_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a file may only be read, or where nobody but its owner may open it to write (a sticky folder)."""
+    opened = os.open
+    readable = True
+
+    def of_another(path: object, flags: int, *mode: int, **how: int) -> int:
+        if str(path).endswith(leftovers.LOCK_SUFFIX) and (flags & os.O_RDWR or not readable):
+            raise PermissionError(errno.EACCES, "not yours", str(path))
+        return opened(path, flags, *mode, **how)  # type: ignore[arg-type]
+
+    said: list[str] = []
+    with holder(tmp_path / "x", folder=False):
+        monkeypatch.setattr(soleness.os, "open", of_another)
+        with pytest.raises(OutputError, match="another run is writing there"), sole(tmp_path / "x", note=said.append):
+            raise AssertionError
+        assert said == []
+        readable = False
+        with sole(tmp_path / "x", note=said.append):
+            pass
+        assert len(said) == 1 and "may not be opened" in said[0]
+        said.clear()
+        readable = True
+        with sole(tmp_path / "y", note=said.append):  # none is there, and none may be made: the run says what is wrong
+            pass
+        assert said == []
+
+
+@beyond_a_gateway
+def test_learned_witnesses_are_trained_one_at_a_time(tmp_path: Path) -> None:
+    with sole(tmp_path / "learned", folder=True):
+        ran = faultdx_here("train", "--universal", "--scenes", "3", "--out", tmp_path / "learned", cwd=tmp_path)
+        assert ran.code == 5 and "another run is writing there" in ran.err and ran.out == ""
+        assert names(tmp_path / "learned") == []
+
+
 # ---- the commands
 
 
@@ -269,6 +325,10 @@ def test_benchmarks_go_on_where_there_are_no_locks(tmp_path: Path, monkeypatch: 
                 raise AssertionError
     monkeypatch.setattr(runner.fcntl, "flock", lambda *_: (_ for _ in ()).throw(OSError(errno.ENOLCK, "none")))
     with runner._folder(plan, tmp_path / "b", overwrite=False):
+        pass
+    from faultdx.benchmark import sources
+
+    with sources.locked(tmp_path / "b" / "cell.lock"):  # what its cells share
         pass
 
 

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from faultdx import runs, training
 from faultdx.batches import Sampler, Validation, draw
-from faultdx.config import RECIPES, PrepareConfig, TrainConfig, load
+from faultdx.config import RECIPES, UNSAID, PrepareConfig, TrainConfig, load
 from faultdx.dataset import Prepared, open_prepared
 from faultdx.errors import ConfigError, DatasetError, FaultdxError, ModelError, OutputError
 from faultdx.evaluation import evaluate_side, with_noise
@@ -856,11 +856,41 @@ def test_overwriting_takes_run_folders_only_and_leaves_foreign_files(
     (begun / "notes.txt").write_text("mine")
     (begun / "model").mkdir()
     (begun / "model" / "model.json").write_text("{}")
+    (begun / "evaluation").mkdir()
+    for name in ("evaluation.json", "evaluation.csv", "evaluation.html", "remarks.txt"):
+        (begun / "evaluation" / name).write_text("of the old model")
     with pytest.raises(runs.Interrupted):
         run(toy_file, begun, replace(QUICK, seed=8), overwrite=True, stop=stop_after(1))
     assert (begun / "notes.txt").read_text() == "mine"
+    assert [p.name for p in (begun / "evaluation").iterdir()] == ["remarks.txt"]
     assert not (begun / "model" / "model.json").exists()  # an old model is not taken for the new one
     assert json.loads((begun / "run.json").read_text())["seed"] == 8
+
+
+def test_a_run_of_an_older_version_is_resumed_with_what_it_ran_with(toy_file: Path, tmp_path: Path) -> None:
+    """Its files do not state what was not yet there to be set; today's defaults are other ones."""
+    from faultdx.cli.train import _configuration
+
+    folder = tmp_path / "old"
+    then = replace(QUICK, snr_focus=1.0, stretch=0.0, equalizer=0.0)
+    with pytest.raises(runs.Interrupted):
+        run(toy_file, folder, then, stop=stop_after(2))
+    for file in ("config.toml", "run.json"):
+        text = (folder / file).read_text()
+        lines = [line for line in text.splitlines() if not any(word in line for word in UNSAID)]
+        assert len(lines) < text.count("\n")
+        text = "\n".join(lines)
+        if file == "run.json":
+            json.loads(text)
+        (folder / file).write_text(text)
+    config = _configuration(folder / "config.toml", (), {}, None, own=True)
+    assert (config.snr_focus, config.stretch, config.equalizer) == (1.0, 0.0, 0.0)
+    assert config == replace(then, dataset=str(toy_file))
+    with pytest.raises(runs.Interrupted):
+        run(toy_file, folder, config, resume=True, stop=stop_after(1))
+    other = _configuration(folder / "config.toml", ("equalizer=2",), {}, None, own=True)
+    with pytest.raises(ConfigError, match=r"another configuration \(equalizer\)"):
+        run(toy_file, folder, other, resume=True)
 
 
 def test_an_empty_folder_is_taken(toy_file: Path, tmp_path: Path) -> None:

@@ -289,6 +289,39 @@ def test_train_universal_writes_a_folder_whose_network_says_what_was_trained(tmp
         train_universal(out, overwrite=False, **asked)
 
 
+def test_a_learned_witness_is_vouched_for_last_and_takes_no_place_that_was_taken_meanwhile(tmp_path, monkeypatch):
+    from faultdx.universal import course
+
+    class Nothing:
+        label = np.zeros(3)
+
+        def parameters(self):
+            return []
+
+    written = []
+    write = course.write_together
+    monkeypatch.setattr(course, "draw_lessons", lambda *_a, **_k: Nothing())
+    monkeypatch.setattr(course, "probabilities", lambda *_: np.tile([0.1, 0.2, 0.3, 0.4], (3, 1)))
+    monkeypatch.setattr(course, "to_onnx", lambda _: b"onnx")
+    monkeypatch.setattr(course, "card", lambda _: "card")
+    monkeypatch.setattr(course, "write_together", lambda files, **how: written.extend(files) or write(files, **how))
+    monkeypatch.setattr(course, "fit", lambda *_a, **_k: Nothing())
+    course.train_universal(tmp_path / "one", scenes=3, epochs=1)
+    assert [path.name for path in written][-1] == "universal.json"
+
+    def meanwhile(*_args, **_options):
+        (tmp_path / "two" / "universal.json").write_text("another's")
+        return Nothing()
+
+    monkeypatch.setattr(course, "fit", meanwhile)
+    with pytest.raises(OutputError, match=r"universal\.json: exists already"):
+        course.train_universal(tmp_path / "two", scenes=3, epochs=1)
+    assert [path.name for path in (tmp_path / "two").iterdir()] == ["universal.json"]
+    assert (tmp_path / "two" / "universal.json").read_text() == "another's"
+    course.train_universal(tmp_path / "two", scenes=3, epochs=1, overwrite=True)
+    assert (tmp_path / "two" / "universal.onnx").read_bytes() == b"onnx"
+
+
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [

@@ -203,10 +203,14 @@ def prepared_file(cell: Cell, root: Path, work: Path) -> tuple[Path, Mapping[str
 
 @contextlib.contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold a lock file, so that of several processes one does the work and the others find it done."""
+    """Hold a lock file, so that of several processes one does the work and the others find it done.
+
+    On a file system without locks each does it: what they write is whole, and the same.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)
+        with contextlib.suppress(OSError):
+            fcntl.flock(stream, fcntl.LOCK_EX)
         yield
 
 

@@ -6,6 +6,7 @@ stdout carries the result alone; everything else goes to stderr. No bar and no c
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 import signal
@@ -245,6 +246,19 @@ def stop_flag() -> Iterator[StopFlag]:
         yield flag
 
 
+def _buffered(stream: Any) -> Any:
+    """Return a stdout that writes all or raises: that of PYTHONUNBUFFERED (or `python -u`) drops what does not fit.
+
+    A disk that fills up, or a pipe that is not waited for, takes a part of what is written, and says so in a number
+    that nobody looks at.
+    """
+    raw = getattr(stream, "buffer", None)
+    ours = stream is sys.__stdout__  # what somebody has put in its place is for him to care for
+    if not ours or not isinstance(raw, io.RawIOBase):
+        return stream
+    return io.TextIOWrapper(io.BufferedWriter(raw), stream.encoding, stream.errors, line_buffering=True)
+
+
 def _occupy_descriptors() -> None:
     """Put /dev/null where a standard stream was closed.
 
@@ -281,6 +295,7 @@ def run(app: Callable[[], Any]) -> None:
     for stream in (sys.stdout, sys.stderr):
         if stream is not None and hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
+    sys.stdout = _buffered(sys.stdout)
     _ended.clear()
     _stopped.clear()
     for number in _SIGNALS:

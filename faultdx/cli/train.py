@@ -105,20 +105,27 @@ def train(
             return
         if ranks.restarted(out):
             resume, overwrite = True, False
-        if resume and config is None and (out / "config.toml").is_file():
+        own = resume and config is None and (out / "config.toml").is_file()
+        if own:
             config = out / "config.toml"
-        configuration = _configuration(config, settings or (), flags, dataset)
+        configuration = _configuration(config, settings or (), flags, dataset, own=own)
         _train(team, configuration, out, resume=resume, overwrite=overwrite, verbose=verbose)
 
 
 def _configuration(
-    file: Path | None, settings: Sequence[str], flags: Mapping[str, Any], dataset: Path | None
+    file: Path | None, settings: Sequence[str], flags: Mapping[str, Any], dataset: Path | None, *, own: bool = False
 ) -> TrainConfig:
-    """Return what was asked for, with the prepared file in it. Raises ConfigError."""
-    from faultdx.config import TrainConfig, load
+    """Return what was asked for, with the prepared file in it. Raises ConfigError.
+
+    own : the file is that of the run itself, perhaps of an older version: what it does not state was not yet there to
+        be set, and today's defaults are not what it ran with
+    """
+    from faultdx.config import UNSAID, TrainConfig, load
     from faultdx.errors import ConfigError
 
-    found = load(TrainConfig, section="train", file=file, settings=settings, flags=flags)
+    found = load(
+        TrainConfig, section="train", file=file, settings=settings, flags=flags, unsaid=UNSAID if own else None
+    )
     if not (dataset or found.dataset):
         raise ConfigError("nothing to train on: name a prepared file (`faultdx prepare SOURCE --out NAME.h5`)")
     return replace(found, dataset=str(dataset or found.dataset))

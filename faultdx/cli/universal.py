@@ -30,9 +30,11 @@ def train_universal(
         raise ConfigError(f"{given[0]} does not go with --universal: it draws its own records, and has one network")
     if launched() is not None:
         raise ConfigError("--universal trains in one process; call it without torchrun")
-    from faultdx.universal import course
+    from faultdx.soleness import sole
 
-    with console.progress() as step:
+    with sole(out, folder=True, note=console.note), console.progress() as step:
+        from faultdx.universal import course  # seconds of torch: after what can refuse the start at once
+
         info = course.train_universal(
             out,
             scenes=course.SCENES if scenes is None else scenes,

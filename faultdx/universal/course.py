@@ -50,7 +50,7 @@ def train_universal(
     Raises OutputError where the folder exists, unless `overwrite`, or cannot be written.
     """
     held_back = min(HELD_BACK, max(scenes // 10, 3))
-    names = ("universal.onnx", "universal.json", "MODEL_CARD.md")
+    names = ("universal.onnx", "MODEL_CARD.md", "universal.json")  # in the order they are written: JSON is the last
     for name in names:
         check_target(out / name, overwrite=overwrite)
 
@@ -79,7 +79,8 @@ def train_universal(
     }
     text = json.dumps(info, indent=2, allow_nan=False) + "\n"
     out.mkdir(parents=True, exist_ok=True)
-    write_together({out / names[0]: onnx, out / names[1]: text, out / names[2]: card(info)})
+    files: dict[Path, bytes | str] = {out / names[0]: onnx, out / names[1]: card(info), out / names[2]: text}
+    write_together(files, overwrite=overwrite)
     return info
 
 
