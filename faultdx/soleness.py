@@ -148,4 +148,6 @@ def _is_at(place: Path, found: os.stat_result) -> bool:
         there = place.lstat()
     except FileNotFoundError:
         return False
+    except OSError:  # it may not be looked at: it was there a moment ago, and is locked
+        return True
     return (there.st_dev, there.st_ino) == (found.st_dev, found.st_ino)

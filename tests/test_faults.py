@@ -284,7 +284,8 @@ def test_scratch_files_that_may_not_be_removed_are_an_output_error(
         raise RecursionError
 
     monkeypatch.setattr(library, "quantize_static", endless)
-    monkeypatch.setattr(portable.packages_for_export(), "load_from_string", lambda _: None)
+    onnx = portable.packages_for_export()
+    monkeypatch.setattr(onnx, "load_from_string", lambda _: onnx.ModelProto())
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr(tempfile, "tempdir", None)
     with pytest.raises(OutputError, match="scratch files cannot be removed"):

@@ -20,6 +20,7 @@ from torture import kills, whole
 
 from faultdx import checkpoint, files, leftovers, runs
 from faultdx.benchmark import runner
+from faultdx.cli import console
 from faultdx.cli.console import StopFlag, Stopped
 from faultdx.cli.evaluate import _target
 from faultdx.cli.export import _check_folder
@@ -266,7 +267,9 @@ def test_signals_are_held_while_it_trains_and_only_then(
     assert steps == [] and json.loads((tmp_path / "run" / "run.json").read_text())["status"] == "finished"
 
 
-def test_a_held_signal_sets_a_flag_and_one_outside_does_what_it_did() -> None:
+def test_a_held_signal_sets_a_flag_and_one_outside_does_what_it_did(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(console, "_ended", [])  # of a run that another test made in this process
+    monkeypatch.setattr(console, "_stopped", [])
     came: list[int] = []
     old = signal.signal(signal.SIGTERM, lambda number, _: came.append(number))
     try:

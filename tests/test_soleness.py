@@ -336,3 +336,16 @@ def test_one_try_is_not_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(soleness, "_is_at", lambda *_: False)  # whoever has it takes it away, again and again
     with sole(tmp_path / "x"):
         pass
+
+
+def test_a_lock_file_that_may_not_be_looked_at_goes_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lstat(path: Path) -> os.stat_result:
+        raise PermissionError(errno.EACCES, "not even to be looked at", str(path))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "lstat", lstat)
+        with sole(tmp_path / "x"), pytest.raises(OutputError, match="another run"), sole(tmp_path / "x"):
+            raise AssertionError
+    assert names(tmp_path) == []

@@ -52,7 +52,11 @@ class Ended:
 
     @property
     def errors(self) -> list[str]:
-        return [line for line in self.err.splitlines() if "error:" in line or "cannot be" in line]
+        return [
+            line
+            for line in self.err.splitlines()
+            if "error:" in line or "cannot be" in line or line.startswith("left out: ")
+        ]
 
 
 def compiled(folder: Path) -> Path | None:
