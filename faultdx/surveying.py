@@ -161,6 +161,10 @@ def opened(path: str | os.PathLike[str], schema: str) -> tuple[Samples, Survey]:
         except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
             raise DatasetError(f"{show(path)}: is damaged or incomplete ({_short(error)}): {AGAIN}") from error
         return Samples(fd, survey, os.fspath(path)), survey
+    except OSError as error:  # of a descriptor, which has no name
+        os.close(fd)
+        reason = os.strerror(error.errno or 0).lower()
+        raise DatasetError(f"{show(path)}: cannot be read: {reason}; check the disk") from error
     except BaseException:
         os.close(fd)
         raise

@@ -90,12 +90,13 @@ class Partial:
 
     def __exit__(self, *_: object) -> None:
         try:
-            if self.size == 0:
-                self.path.unlink(missing_ok=True)
+            try:
+                if self.size == 0:
+                    self.path.unlink(missing_ok=True)
+            finally:
+                os.close(self._fd)  # a network file system says only here what became of the writes
         except OSError as error:
             raise output_error(self.path, error) from error
-        finally:
-            os.close(self._fd)
 
     @property
     def size(self) -> int:

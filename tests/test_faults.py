@@ -6,6 +6,7 @@ And the walk through the source: there is no way out to the disk but those of `f
 from __future__ import annotations
 
 import errno
+import mmap
 import os
 import resource
 import subprocess
@@ -22,10 +23,11 @@ from torture.ways_out import EXCEPTIONS, ways_out
 
 import faultdx as package
 from faultdx import files, leftovers
-from faultdx.dataset import created
-from faultdx.errors import OutputError
+from faultdx.dataset import created, open_prepared
+from faultdx.errors import DatasetError, OutputError
 from faultdx.files import atomic_write, check_folder, write_together
 from faultdx.sink import Sink
+from faultdx.transfer import Partial
 
 PACKAGE = Path(package.__file__).parent
 
@@ -254,6 +256,26 @@ def test_a_prepared_file_on_a_full_disk_is_an_output_error(tmp_path: Path, monke
     ):
         writer.finish({}, {"classes": ["a"]})
     assert names(tmp_path) == []
+
+
+def test_a_prepared_file_that_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error of a descriptor has no name of its own."""
+    (tmp_path / "p.h5").write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(100))
+    for owner, call in ((os, "pread"), (mmap, "mmap")):
+        with monkeypatch.context() as patch:
+            patch.setattr(owner, call, lambda *_, **__: (_ for _ in ()).throw(OSError(errno.EIO, "broken")))
+            said = r"p\.h5: cannot be read: input/output error; check the disk"
+            with pytest.raises(DatasetError, match=said), open_prepared(tmp_path / "p.h5"):
+                raise AssertionError
+
+
+def test_what_only_the_close_of_a_download_says_is_an_output_error(tmp_path: Path) -> None:
+    with (
+        pytest.raises(OutputError, match=r"x\.part\.faultdx-tmp: cannot be written"),
+        Partial(tmp_path / "x") as partial,
+    ):
+        partial.append(b"data")
+        os.close(partial._fd)
 
 
 # ---- what goes by way of scratch files

@@ -109,7 +109,8 @@ def judge(command: Command, place: Place, ended: Ended, *, kind: str, reading: b
     if refused and not any(re.search(r"(^|[ /])(out|in|in73|tmp|rig|run|model|p\.h5)\b", e) for e in said):
         wrong.append(f"code {ended.code} and no error that names a file: {ended.err[-300:]!r}")
     # a table, a model or a prepared file that cannot be read is a usage error; of recordings the others go on
-    if refused and ended.code not in ((2, 4, 5) if reading else (4, 5)):
+    reads = reading or (command.name.startswith("history") and kind in ("read", "map", "look"))
+    if refused and ended.code not in ((2, 4, 5) if reads else (4, 5)):
         wrong.append(f"code {ended.code}: {ended.err[-300:]!r}")
     # a recording whose times may not be looked at is given that of its diagnosis, and the row says so
     partly = reading and (ended.code == 4 or (kind == "look" and command.name.startswith("diagnose")))
